@@ -1,0 +1,1 @@
+"""The command ``spikeloom``, thin on top of all other portions."""

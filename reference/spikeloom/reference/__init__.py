@@ -1,0 +1,1 @@
+"""The golden model and the contract: NumPy alone, integers only, exact."""

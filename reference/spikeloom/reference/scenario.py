@@ -1,0 +1,75 @@
+"""A stimulus and all that must come of it, for every engine alike."""
+
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from spikeloom.reference.fixed import IntArray
+from spikeloom.reference.network import FixedNetwork
+from spikeloom.reference.simulate import run_fixed
+
+__all__ = ["Scenario"]
+
+
+@dataclass(frozen=True, eq=False)
+class Scenario:
+    """A stimulus with the golden model's answer.
+
+    Attributes
+    ----------
+    stimulus
+        Input spike counts of shape (samples, steps, inputs).
+    spikes
+        Output spike counts of shape (samples, steps, outputs).
+    membrane
+        For each layer the membrane potentials after each step, shape (samples, steps, neurons).
+    """
+
+    stimulus: NDArray[np.uint8]
+    spikes: NDArray[np.uint8]
+    membrane: tuple[IntArray, ...]
+
+    @classmethod
+    def of(cls, network: FixedNetwork, stimulus: ArrayLike) -> Self:
+        """Run the golden model on a stimulus.
+
+        Raises
+        ------
+        ValueError
+            If the stimulus' shape or counts do not fit the network.
+        """
+        recording = run_fixed(network, stimulus)
+        return cls(np.asarray(stimulus, dtype=np.uint8), recording.spikes[-1], recording.membrane)
+
+    def head(self, samples: int) -> Self:
+        """The scenario's first samples alone."""
+        return type(self)(
+            self.stimulus[:samples],
+            self.spikes[:samples],
+            tuple(v[:samples] for v in self.membrane),
+        )
+
+    def save(self, path: Path) -> None:
+        """Write to a compressed ``.npz`` file."""
+        layers: dict[str, Any] = {f"membrane_{k}": v for k, v in enumerate(self.membrane)}
+        np.savez_compressed(path, stimulus=self.stimulus, spikes=self.spikes, **layers)
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read what :meth:`save` wrote.
+
+        Raises
+        ------
+        ValueError
+            If the file is not such a scenario.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                membrane = tuple(file[f"membrane_{k}"] for k in range(len(file.files) - 2))
+                return cls(file["stimulus"], file["spikes"], membrane)
+        except (KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
+            raise ValueError(f"{path} must be a scenario file, but {error}") from error

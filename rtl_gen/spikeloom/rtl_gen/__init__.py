@@ -1,0 +1,1 @@
+"""Amaranth generators of the hardware, and the Verilog they become."""

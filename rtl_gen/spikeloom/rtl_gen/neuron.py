@@ -1,0 +1,291 @@
+"""A time-multiplexed array of neurons: currents in, spikes out."""
+
+from amaranth.hdl import Const, Module, Mux, Shape, Signal, Value, signed, unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import bits_for
+
+from spikeloom.reference.memory_map import by_lane, sweep_rows
+from spikeloom.reference.neuron_fixed import NeuronConfig
+from spikeloom.rtl_gen.datapath import (
+    Lane,
+    parameter_shapes,
+    shared_parameters,
+    update_stages,
+)
+from spikeloom.rtl_gen.fixed import shape_of
+
+__all__ = ["NeuronArray", "check_lanes", "current_beat", "membrane_row", "spike_beat"]
+
+
+def check_lanes(lanes: int) -> None:
+    """Refuse a number of lanes that cannot be built.
+
+    Raises
+    ------
+    TypeError
+        If it is not an integer.
+    ValueError
+        If it is outside 1 to 256.
+    """
+    if not isinstance(lanes, int) or isinstance(lanes, bool):
+        raise TypeError(f"lanes must be an integer, not {lanes!r}")
+    if not 1 <= lanes <= 256:
+        raise ValueError(f"lanes must be 1 to 256, not {lanes!r}")
+
+
+def current_beat(config: NeuronConfig, lanes: int) -> data.StructLayout:
+    """Layout of one row of input currents.
+
+    ``restart`` counts in a step's first row: the step then starts from the initial state.
+    """
+    return data.StructLayout(
+        {"current": data.ArrayLayout(signed(config.current_width), lanes), "restart": 1}
+    )
+
+
+def spike_beat(config: NeuronConfig, lanes: int) -> data.StructLayout:
+    """Layout of one row of spike counts.
+
+    ``restart`` stands in the first row of a step that started anew, ``last`` in each step's last.
+    """
+    return data.StructLayout(
+        {
+            "count": data.ArrayLayout(unsigned(config.count_width), lanes),
+            "restart": 1,
+            "last": 1,
+        }
+    )
+
+
+def membrane_row(config: NeuronConfig, lanes: int) -> data.ArrayLayout:
+    """Layout of one row of membrane potentials."""
+    return data.ArrayLayout(shape_of(config.state), lanes)
+
+
+class NeuronArray(wiring.Component):
+    """N neurons on P lanes.
+
+    A step is a sweep of ``rows = ceil(N / P)`` rows; neuron ``n`` is updated in row ``n // P`` on
+    lane ``n % P``. Each row of input currents gives one row of spike counts, equal bit for bit to
+    :func:`spikeloom.reference.neuron_fixed.step`. After reset the neurons are in their initial
+    state, whatever the state memory holds.
+
+    Throughput is one row a cycle, unless a sweep has fewer rows than the pipeline has stages: a
+    row then waits until its predecessor of the step before is written back.
+
+    Parameters
+    ----------
+    config
+        What the neurons compute.
+    lanes
+        Number of neurons updated at once, 1 to 256.
+
+    Attributes
+    ----------
+    rows : int
+        Rows of a sweep.
+    latency : int
+        Cycles from a row of currents to its row of spikes, without back-pressure.
+
+    Members
+    -------
+    i
+        Rows of currents.
+    o
+        Rows of spike counts.
+    probe_i
+        Rows whose membrane potentials are asked for; accepted between steps only.
+    probe_o
+        Their membrane potentials; 0 for lanes without a neuron.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If ``lanes`` is not an integer from 1 to 256.
+    """
+
+    i: stream.Interface
+    o: stream.Interface
+    probe_i: stream.Interface
+    probe_o: stream.Interface
+
+    def __init__(self, config: NeuronConfig, lanes: int) -> None:
+        check_lanes(lanes)
+        self.config = config
+        self.lanes = lanes
+        self.rows = sweep_rows(config.size, lanes)
+        self._stages = update_stages(config)
+        self.latency = 1 + len(self._stages)
+        self._row_width = max(1, bits_for(self.rows - 1))
+        super().__init__(
+            {
+                "i": In(stream.Signature(current_beat(config, lanes))),
+                "o": Out(stream.Signature(spike_beat(config, lanes))),
+                "probe_i": In(stream.Signature(unsigned(self._row_width))),
+                "probe_o": Out(stream.Signature(membrane_row(config, lanes))),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        advance = Signal()
+        accept = Signal()
+        probe = Signal()
+        row = Signal(self._row_width)
+        last = row == self.rows - 1
+        m.d.comb += [
+            advance.eq(~self.o.valid | self.o.ready),
+            accept.eq(self.i.valid & self.i.ready),
+        ]
+        with m.If(accept):
+            m.d.sync += row.eq(Mux(last, 0, row + 1))
+
+        # Set until a first sweep has written every row: the state memory counts from then on.
+        fresh = Signal(init=1)
+        initial = Signal()
+        restart = self.i.p.restart & (row == 0)
+        m.d.comb += initial.eq(fresh | restart)
+        with m.If(accept):
+            m.d.sync += fresh.eq(initial & ~last)
+
+        state: Memory = Memory(
+            shape=data.ArrayLayout(self._state_layout, self.lanes), depth=self.rows, init=[]
+        )
+        m.submodules.state = state
+        read = state.read_port()
+        write = state.write_port()
+        m.d.comb += [
+            read.addr.eq(Mux(probe, self.probe_i.p, row)),
+            read.en.eq(accept | probe),
+        ]
+
+        entered = {
+            "valid": accept,
+            "row": row,
+            "initial": initial,
+            "restart": restart,
+            "last": last,
+        }
+        control = self._register(m, advance, "read", entered)
+        currents = [
+            self._register(m, advance, f"read_{k}", {"current": self.i.p.current[k]})["current"]
+            for k in range(self.lanes)
+        ]
+        parameters = self._parameters(m, read.addr, read.en)
+        lanes = []
+        for k, (current, own) in enumerate(zip(currents, parameters, strict=True)):
+            word = read.data[k]
+            lane = {"current": current, **own}
+            lane["v"] = Mux(control["initial"], self.config.v_init, word.v)
+            if self.config.refractory_steps:
+                lane["refractory"] = Mux(control["initial"], 0, word.refractory)
+            lanes.append(lane)
+        control.pop("initial")
+
+        in_flight = [control["valid"]]
+        for name, stage in self._stages:
+            control = self._register(m, advance, name, control)
+            in_flight.append(control["valid"])
+            lanes = [
+                self._register(m, advance, f"{name}_{k}", stage(lane))
+                for k, lane in enumerate(lanes)
+            ]
+
+        m.d.comb += [
+            self.o.valid.eq(control["valid"]),
+            self.o.p.restart.eq(control["restart"]),
+            self.o.p.last.eq(control["last"]),
+            write.addr.eq(control["row"]),
+            write.en.eq(self.o.valid & self.o.ready),
+        ]
+        in_last_row = self.config.size - (self.rows - 1) * self.lanes
+        for k, lane in enumerate(lanes):
+            absent = control["last"] if k >= in_last_row else Const(0)
+            m.d.comb += [
+                self.o.p.count[k].eq(Mux(absent, 0, lane["spikes"])),
+                write.data[k].v.eq(lane["v"]),
+            ]
+            if self.config.refractory_steps:
+                m.d.comb += write.data[k].refractory.eq(lane["refractory"])
+
+        answering = Signal()
+        busy = Value.cast(0)
+        for valid in in_flight:
+            busy = busy | valid
+        m.d.comb += [
+            self.i.ready.eq(advance & ~answering & ~self._must_wait(m, accept, write.en)),
+            probe.eq(self.probe_i.valid & self.probe_i.ready),
+            self.probe_i.ready.eq(~busy & ~self.i.valid & (row == 0) & ~answering),
+            self.probe_o.valid.eq(answering),
+        ]
+        answer_initial = Signal()
+        answer_last = Signal()
+        with m.If(probe):
+            m.d.sync += [
+                answering.eq(1),
+                answer_initial.eq(fresh),
+                answer_last.eq(self.probe_i.p == self.rows - 1),
+            ]
+        with m.Elif(self.probe_o.ready):
+            m.d.sync += answering.eq(0)
+        for k in range(self.lanes):
+            absent = answer_last if k >= in_last_row else Const(0)
+            v = Mux(answer_initial, self.config.v_init, read.data[k].v)
+            m.d.comb += self.probe_o.p[k].eq(Mux(absent, 0, v))
+        return m
+
+    @property
+    def _state_layout(self) -> data.StructLayout:
+        fields: dict[str, Shape] = {"v": shape_of(self.config.state)}
+        if self.config.refractory_steps:
+            fields["refractory"] = unsigned(self.config.refractory_steps.bit_length())
+        return data.StructLayout(fields)
+
+    def _parameters(self, m: Module, addr: Value, en: Value) -> list[Lane]:
+        """Parameters of each lane, those that differ from a memory that is read with the state."""
+        shared = shared_parameters(self.config)
+        shapes = parameter_shapes(self.config)
+        if not shapes:
+            return [dict(shared) for _ in range(self.lanes)]
+        columns = {
+            name: by_lane(getattr(self.config, name), self.config.size, self.lanes)
+            for name in shapes
+        }
+        init = [
+            [{name: int(columns[name][row, lane]) for name in shapes} for lane in range(self.lanes)]
+            for row in range(self.rows)
+        ]
+        memory: Memory = Memory(
+            shape=data.ArrayLayout(data.StructLayout(shapes), self.lanes),
+            depth=self.rows,
+            init=init,
+        )
+        m.submodules.parameters = memory
+        read = memory.read_port()
+        m.d.comb += [read.addr.eq(addr), read.en.eq(en)]
+        return [
+            shared | {name: read.data[lane][name] for name in shapes} for lane in range(self.lanes)
+        ]
+
+    def _must_wait(self, m: Module, enter: Value, leave: Value) -> Value:
+        """Whether the next row's predecessor of the step before is still in the pipeline."""
+        if self.rows > self.latency:
+            return Const(0)
+        in_flight = Signal(range(self.rows + 1))
+        m.d.sync += in_flight.eq(in_flight + enter - leave)
+        return in_flight == self.rows
+
+    @staticmethod
+    def _register(m: Module, enable: Value, stage: str, values: Lane) -> Lane:
+        """Registers behind a stage; constants need none."""
+        registered: Lane = {}
+        for name, value in values.items():
+            if isinstance(value, Const):
+                registered[name] = value
+                continue
+            registered[name] = Signal(Value.cast(value).shape(), name=f"{stage}_{name}")
+            with m.If(enable):
+                m.d.sync += registered[name].eq(value)
+        return registered

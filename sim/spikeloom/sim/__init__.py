@@ -1,0 +1,1 @@
+"""Testbenches, simulator runners, and the hardware compared with the golden model."""
