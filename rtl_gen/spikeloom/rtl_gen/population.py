@@ -4,6 +4,7 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
+from spikeloom.reference.memory_map import sweep_rows
 from spikeloom.reference.network import FixedDense
 from spikeloom.reference.neuron_fixed import NeuronConfig
 from spikeloom.rtl_gen.events import EventKind, event_stream
@@ -114,6 +115,8 @@ class DensePopulation(wiring.Component):
 
     Attributes
     ----------
+    rows : int
+        Rows of neurons, each computed in one sweep over the active sources.
     latency : int
         Cycles from a tick at the input to the first event of its step at the output (its tick,
         where no neuron spikes), without back-pressure, in a network at rest and with ``n`` active
@@ -135,9 +138,10 @@ class DensePopulation(wiring.Component):
     def __init__(self, layer: FixedDense, lanes: int) -> None:
         self.layer = layer
         self.lanes = lanes
+        self.rows = sweep_rows(layer.neurons.size, lanes)
         inputs = layer.weight.shape[0]
         self._synapses = SynapseArray(layer, lanes)
-        self._sources = EventList(inputs, layer.max_count, self._synapses.sweeps)
+        self._sources = EventList(inputs, layer.max_count, self.rows)
         self._neurons = NeuronArray(layer.neurons, lanes)
         # Spikes queue here, so that neurons and synapses don't wait on each event's consumer.
         self._buffer = StreamBuffer(spike_beat(layer.neurons, lanes))

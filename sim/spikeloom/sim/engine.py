@@ -1,0 +1,169 @@
+"""One scenario through any engine: what came out, and whether it is what must."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+
+import numpy as np
+
+from spikeloom.reference.fixed import IntArray
+from spikeloom.reference.scenario import Scenario
+from spikeloom.rtl_gen.emit import describe, emit_verilog, header_lines
+from spikeloom.sim.amaranth_sim import play_in_amaranth
+from spikeloom.sim.check import check_words
+from spikeloom.sim.player import PLAYER, player_verilog
+from spikeloom.sim.runner import Job, SimulationError, simulate
+from spikeloom.sim.tools import find_simulators
+from spikeloom.sim.vectors import Design, Vectors, decode_outputs, decode_rows, vectors
+
+__all__ = ["ENGINES", "EngineRun", "run_engine"]
+
+ENGINES = ("verilator", "icarus", "amaranth")
+"""Simulators for whole scenarios, the fastest first. The last is always there."""
+
+
+_MODULE = "spikeloom_dut"
+
+
+@dataclass(frozen=True, eq=False)
+class EngineRun:
+    """What an engine made of a scenario.
+
+    Attributes
+    ----------
+    engine, version
+        Which simulator.
+    spikes, membrane
+        As :class:`~spikeloom.reference.scenario.Scenario`'s, decoded from the words that came
+        out; ``None`` where those were not decodable.
+    difference
+        The first difference to the golden model, or an empty string.
+    cycles
+        Clock cycles for all samples, one after the other without probes; ``None`` where the
+        engine does not count them.
+    seconds
+        Wall time, build included.
+    """
+
+    engine: str
+    version: str
+    spikes: IntArray | None
+    membrane: tuple[IntArray, ...] | None
+    difference: str
+    cycles: int | None
+    seconds: float
+
+    @property
+    def equal(self) -> bool:
+        """Whether every spike and every membrane potential equals the golden model's."""
+        return not self.difference
+
+
+def run_engine(
+    engine: str, top: Design, scenario: Scenario, folder: Path, *, profile: str, gap: int = 0
+) -> EngineRun:
+    """Play a scenario twice: without pause, and with all membrane potentials read at each step.
+
+    Parameters
+    ----------
+    engine
+        One of :data:`ENGINES`.
+    top
+        The design; not elaborated before.
+    scenario
+        Stimulus and expectation.
+    folder
+        Where the simulation is built, or found built; made if it is not there.
+    profile
+        Name of the profile, for the Verilog's header.
+    gap
+        Of 256 cycles, how many are idle at the input and how many refuse the output.
+
+    Raises
+    ------
+    ValueError
+        If the engine is unknown.
+    SimulationError
+        If the engine is missing, refuses the design or crashes.
+    """
+    if engine not in ENGINES:
+        raise ValueError(f"engine must be one of {', '.join(ENGINES)}, not {engine!r}")
+    start = monotonic()
+    streamed = vectors(top, scenario, probe=False)
+    probed = vectors(top, scenario, probe=True)
+    both = streamed + probed
+    cycles = None
+    if engine == "amaranth":
+        version = "built in"
+        patience = describe(top, _MODULE, profile)["patience"]
+        outputs, rows = play_in_amaranth(top, both, patience)
+        difference = _difference(both, [f"{w:x}" for w in outputs], [f"{w:x}" for w in rows])
+    else:
+        version = find_simulators()[engine].found or ""
+        difference = _play(engine, top, both, folder, profile, gap)
+        log = [line.split() for line in (folder / "outputs.log").read_text().splitlines()]
+        outputs = _known(word for _, word in log)
+        rows = _known((folder / "rows.log").read_text().split())
+        if len(log) >= len(streamed.outputs) > 0:
+            cycles = int(log[len(streamed.outputs) - 1][0])
+    spikes, membrane = _decoded(top, scenario, outputs[len(streamed.outputs) :], rows)
+    return EngineRun(engine, version, spikes, membrane, difference, cycles, monotonic() - start)
+
+
+def _play(engine: str, top: Design, both: Vectors, folder: Path, profile: str, gap: int) -> str:
+    """Simulate; returns the first difference."""
+    both.save(folder / "vectors")
+    design = folder / f"{_MODULE}.v"
+    design.write_text(emit_verilog(top, _MODULE, header_lines(top, profile)))
+    player = folder / "player.v"
+    player.write_text(player_verilog(describe(top, _MODULE, profile)))
+    verdict = simulate(
+        Job(
+            simulator=engine,
+            sources=[str(design.resolve()), str(player.resolve())],
+            top=PLAYER,
+            module="spikeloom.sim.playback",
+            folder=str(folder),
+            plusargs=[
+                f"vectors={folder.resolve() / 'vectors'}",
+                f"stimulus={folder.resolve() / 'vectors' / 'stimulus.hex'}",
+                f"gap={gap}",
+            ],
+        )
+    )
+    if not verdict.passed and not verdict.failed:
+        raise SimulationError(f"{engine} ran no test; see {folder / 'log.txt'}")
+    return "; ".join(verdict.failed.values())
+
+
+def _difference(both: Vectors, outputs: Sequence[str], rows: Sequence[str]) -> str:
+    try:
+        check_words("o", outputs, both.outputs)
+        check_words("probe_o", rows, both.rows)
+    except AssertionError as error:
+        return str(error)
+    return ""
+
+
+def _known(words) -> list[int]:  # type: ignore[no-untyped-def]
+    """Words as integers; one with an unknown bit ends the list."""
+    known = []
+    for word in words:
+        if not set(word.lower()) <= set("0123456789abcdef"):
+            break
+        known.append(int(word, 16))
+    return known
+
+
+def _decoded(
+    top: Design, scenario: Scenario, outputs: list[int], rows: list[int]
+) -> tuple[IntArray | None, tuple[IntArray, ...] | None]:
+    samples, steps = np.asarray(scenario.stimulus).shape[:2]
+    try:
+        return (
+            decode_outputs(top, outputs, samples, steps),
+            decode_rows(top, rows, samples, steps),
+        )
+    except ValueError:
+        return None, None
