@@ -138,7 +138,7 @@ def _integrate(config: NeuronConfig, lane: Lane) -> Lane:
 
 def _fire(config: NeuronConfig, place: int, lane: Lane) -> Lane:
     """Compare with ``2**place`` thresholds: one place of the spike count, the highest first."""
-    v, threshold = lane["v"], lane["threshold"] << place
+    v, threshold = lane["v"], lane["threshold"].shift_left(place)
     above = v - threshold
     fires = above >= 0 if config.comparison is Comparison.GE else above > 0
     match config.reset:

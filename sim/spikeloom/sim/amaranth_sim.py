@@ -16,7 +16,7 @@ def play_in_amaranth(top: Design, vectors: Vectors, patience: int) -> tuple[list
     Parameters
     ----------
     top
-        The design; not elaborated before.
+        The design.
     vectors
         What to play.
     patience

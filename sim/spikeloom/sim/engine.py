@@ -70,7 +70,7 @@ def run_engine(
     engine
         One of :data:`ENGINES`.
     top
-        The design; not elaborated before.
+        The design.
     scenario
         Stimulus and expectation.
     folder
