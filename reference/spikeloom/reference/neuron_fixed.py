@@ -109,7 +109,11 @@ class NeuronConfig:
             object.__setattr__(self, name, self._per_neuron(name))
         check_spike_rule(self.reset, self.max_spikes, self.refractory_steps)
         if not (self.state.signed and 4 <= self.state.word_length <= 32):
-            raise ValueError(f"state must be a signed word of 4 to 32 bits, not {self.state!r}")
+            kind = "a signed" if self.state.signed else "an unsigned"
+            raise ValueError(
+                f"state must be a signed word of 4 to 32 bits, not {kind} one of"
+                f" {self.state.word_length}"
+            )
         self._check_range("size", 1, 1 << 20)
         self._check_range("current_width", 2, 48)
         self._check_range("decay_fraction", 1, 16)

@@ -38,8 +38,8 @@ def whole_folder(path: Path) -> Iterator[Path]:
     ValueError
         If the path exists and is not ours.
     """
-    path = path.resolve()
     check_output(path)
+    path = path.resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part-{os.getpid()}")
     old = path.with_name(f".{path.name}.old-{os.getpid()}")

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.metadata import version as package_version
 from pathlib import Path
 from time import monotonic
 
@@ -95,7 +96,7 @@ def run_engine(
     both = streamed + probed
     cycles = None
     if engine == "amaranth":
-        version = "built in"
+        version = package_version("amaranth")
         patience = describe(top, _MODULE, profile)["patience"]
         outputs, rows = play_in_amaranth(top, both, patience)
         difference = _difference(both, [f"{w:x}" for w in outputs], [f"{w:x}" for w in rows])

@@ -1,0 +1,373 @@
+"""From a network to a bitstream: yosys, nextpnr and icepack."""
+
+import hashlib
+import json
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from spikeloom.boards.board import Board
+from spikeloom.boards.tools import FlowTool, find_flow_tools
+from spikeloom.boards.top import BoardTop
+from spikeloom.rtl_gen.link.serial import EventNetwork
+from spikeloom.rtl_gen.output import check_output, whole_folder
+
+__all__ = ["STAGES", "BuildResult", "FlowError", "PathStep", "Usage", "build"]
+
+STAGES = ("elaborate", "prepare tools", "synthesise", "place and route", "pack")
+"""What :func:`build` does, in order. YoWASP's tools compile themselves when they are prepared for
+the first time, which takes a minute or two each."""
+
+# Measured on 64-64-10 with 8 lanes, seeds 1 to 3: 43.6, 42.2 and 41.6 MHz with the chip's delays
+# (-device u), 41.6, 41.3 and 44.5 without; -dff costs 2 MHz and 8 s. Newer releases take -abc9
+# for granted, older ones need it said.
+_SYNTHESIS = """\
+read_rtlil top.il
+synth_ice40 -device u -abc9 -dsp -top top -json top.json
+"""
+
+_BLOCK_RAM_BITS = 4096
+
+# Names of what is used: ours, nextpnr's, and what there should be less of if it does not suffice.
+_RESOURCES = (
+    ("logic cells", "ICESTORM_LC", "lanes"),
+    ("block RAMs", "ICESTORM_RAM", "weights"),
+    ("DSPs", "ICESTORM_DSP", "lanes"),
+    ("SPRAMs", "ICESTORM_SPRAM", "weights"),
+)
+
+
+class FlowError(RuntimeError):
+    """There is no bitstream: a tool is missing or failed, or the design does not fit."""
+
+
+@dataclass(frozen=True)
+class Usage:
+    """How many of a resource are used, and how many there are."""
+
+    used: int
+    available: int
+
+
+@dataclass(frozen=True)
+class PathStep:
+    """A step of a path: through a cell or along a net.
+
+    Attributes
+    ----------
+    kind
+        ``clk-to-q``, ``logic``, ``routing`` or ``setup``, as nextpnr calls it.
+    name
+        The net of a ``routing``, else the cell, with the modules that it is in.
+    delay
+        In ns.
+    """
+
+    kind: str
+    name: str
+    delay: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuildResult:
+    """A bitstream, and what the tools say of it.
+
+    Attributes
+    ----------
+    folder
+        Where everything lies: bitstream, netlist, reports, logs and this result as
+        ``build.json``.
+    cached
+        Whether the folder held this very build already.
+    board
+        Name of the board.
+    seed
+        Seed of placement.
+    frequency, fmax
+        Clock frequency asked for and reached, in Hz.
+    usage
+        ``logic cells``, ``block RAMs``, ``DSPs`` and ``SPRAMs``.
+    critical_path
+        The slowest path from clock to clock.
+    tools
+        Version of each tool.
+    seconds
+        Duration of each stage.
+    inputs
+        SHA-256 of all that went in: design, constraints, seed, versions and options of the tools.
+    output
+        SHA-256 of the bitstream.
+    """
+
+    folder: Path
+    cached: bool
+    board: str
+    seed: int
+    frequency: float
+    fmax: float
+    usage: dict[str, Usage]
+    critical_path: tuple[PathStep, ...]
+    tools: dict[str, str]
+    seconds: dict[str, float]
+    inputs: str
+    output: str
+
+    @property
+    def bitstream(self) -> Path:
+        """File to load into the FPGA."""
+        return self.folder / "top.bin"
+
+
+def build(
+    network: EventNetwork,
+    board: Board,
+    folder: Path,
+    *,
+    seed: int = 1,
+    frequency: float | None = None,
+    progress: Callable[[str], None] = lambda stage: None,
+) -> BuildResult:
+    """Build a network for a board, or return the build that the folder holds if it is the same.
+
+    The folder appears whole, with a bitstream that meets its timing, or stays as it was.
+
+    Parameters
+    ----------
+    network
+        As :class:`~spikeloom.boards.top.BoardTop`'s.
+    board
+        The board.
+    folder
+        Where to put everything; an earlier folder of ours is replaced.
+    seed
+        Seed of placement, not negative.
+    frequency
+        Clock frequency in Hz; ``None`` is the board's own.
+    progress
+        Is called with each stage's name, one of :data:`STAGES`, when it begins.
+
+    Raises
+    ------
+    FlowError
+        If a tool is missing or fails, the network is too big for the board, or the clock is too
+        fast for the design.
+    TypeError, ValueError
+        If the folder is not ours, the seed is not an integer of at least 0, or as
+        :class:`~spikeloom.boards.top.BoardTop`.
+    """
+    if not isinstance(seed, int) or isinstance(seed, bool):
+        raise TypeError(f"seed must be an integer, not {seed!r}")
+    if not 0 <= seed < 1 << 31:
+        raise ValueError(f"seed must be 0 to {(1 << 31) - 1}, not {seed!r}")
+    folder = folder.resolve()
+    check_output(folder)
+    tools = find_flow_tools()
+    for tool in tools.values():
+        if tool.found is None:
+            raise FlowError(f"{tool.name} is not there; to get it, type: {tool.remedy}")
+
+    seconds: dict[str, float] = {}
+    stage = _Stages(progress, seconds)
+    stage.begin("elaborate")
+    top = BoardTop(network, board, frequency)
+    try:
+        platform = board.create_platform()
+    except ModuleNotFoundError:
+        raise FlowError(
+            "amaranth-boards is not there; to get it, type: pip install 'spikeloom[boards]'"
+        ) from None
+    plan = platform.prepare(top, "top", emit_src=False)
+    sources = {"top.il": plan.files["top.il"], "top.pcf": plan.files["top.pcf"]}
+    sources["top.ys"] = _SYNTHESIS
+    _check_memory(sources["top.il"], board)
+    placement = _placement(board, seed)
+    versions = {tool.name: str(tool.found) for tool in tools.values()}
+    inputs = _digest(json.dumps([sources, placement, versions]).encode())
+    if (earlier := _load(folder, inputs)) is not None:
+        return earlier
+
+    with whole_folder(folder) as part:
+        for name, text in sources.items():
+            (part / name).write_text(text, encoding="utf-8")
+        stage.begin("prepare tools")
+        for tool in tools.values():
+            _run(tool, ["-h"], part, part / "tools.log")
+        stage.begin("synthesise")
+        _run_or_fail(tools["yosys"], ["-s", "top.ys"], part)
+        stage.begin("place and route")
+        try:
+            _run_or_fail(tools["nextpnr-ice40"], placement, part)
+        except FlowError:
+            _check_usage((part / "nextpnr-ice40.log").read_text(encoding="utf-8"), board)
+            raise
+        report = json.loads((part / "report.json").read_text(encoding="utf-8"))
+        path = _critical_path(report)
+        fmax = min(clock["achieved"] for clock in report["fmax"].values()) * 1e6
+        if fmax < top.frequency:
+            raise FlowError(
+                f"the design reaches {fmax / 1e6:.2f} MHz on {board.title} where"
+                f" {top.frequency / 1e6:g} MHz are asked for; its slowest path leads from"
+                f" {_signal(path[0].name)} to {_signal(path[-1].name)}"
+            )
+        stage.begin("pack")
+        _run_or_fail(tools["icepack"], ["top.asc", "top.bin"], part)
+        stage.end()
+        result = BuildResult(
+            folder=folder,
+            cached=False,
+            board=board.name,
+            seed=seed,
+            frequency=top.frequency,
+            fmax=fmax,
+            usage={name: Usage(**report["utilization"][theirs]) for name, theirs, _ in _RESOURCES},
+            critical_path=path,
+            tools=versions,
+            seconds=seconds,
+            inputs=inputs,
+            output=_digest((part / "top.bin").read_bytes()),
+        )
+        _store(result, part)
+    return result
+
+
+class _Stages:
+    """Tells of each stage and takes its time."""
+
+    def __init__(self, progress: Callable[[str], None], seconds: dict[str, float]) -> None:
+        self._progress = progress
+        self._seconds = seconds
+        self._name = ""
+        self._start = 0.0
+
+    def begin(self, name: str) -> None:
+        self.end()
+        self._name = name
+        self._start = time.perf_counter()
+        self._progress(name)
+
+    def end(self) -> None:
+        if self._name:
+            self._seconds[self._name] = round(time.perf_counter() - self._start, 2)
+
+
+def _placement(board: Board, seed: int) -> list[str]:
+    """Arguments of nextpnr. That timing was met is read from its report."""
+    device = board.chip.lower().removeprefix("ice40")
+    files = ["--json", "top.json", "--pcf", "top.pcf", "--asc", "top.asc"]
+    chip = [f"--{device}", "--package", board.package.lower()]
+    return [*chip, *files, "--report", "report.json", "--seed", str(seed), "--timing-allow-fail"]
+
+
+def _run(tool: FlowTool, arguments: list[str], folder: Path, log: Path) -> int:
+    """Run a tool in a folder and return its exit code; it ends with us if we are interrupted."""
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            [*tool.command, *arguments],
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+        try:
+            return process.wait()
+        except BaseException:
+            # An interrupt lets YoWASP remove its temporary folder.
+            process.send_signal(signal.SIGINT)
+            try:
+                process.wait(timeout=5)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+            raise
+
+
+def _run_or_fail(tool: FlowTool, arguments: list[str], folder: Path) -> None:
+    log = folder / f"{tool.name}.log"
+    code = _run(tool, arguments, folder, log)
+    if code:
+        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+        errors = [line for line in lines if "ERROR" in line] or lines[-1:] or [f"exit code {code}"]
+        raise FlowError(f"{tool.name} failed: {errors[0]}")
+
+
+def _check_memory(rtlil: str, board: Board) -> None:
+    """Refuse at once what cannot fit, since yosys would take minutes over it.
+
+    All bits that neither block RAMs nor the logic cells' flip-flops could hold.
+    """
+    sizes = re.findall(r"^\s*memory width (\d+) size (\d+) ", rtlil, re.MULTILINE)
+    bits = sum(int(width) * int(depth) for width, depth in sizes)
+    least = -(-(bits - board.logic_cells) // _BLOCK_RAM_BITS)
+    if least > board.block_rams:
+        raise _too_big({"block RAMs": Usage(least, board.block_rams)}, board, "at least ")
+
+
+def _check_usage(log: str, board: Board) -> None:
+    """Say so if what nextpnr counted is more than there is."""
+    usage = {}
+    for name, theirs, _ in _RESOURCES:
+        if counted := re.search(rf"{theirs}:\s*(\d+)/\s*(\d+)", log):
+            usage[name] = Usage(int(counted[1]), int(counted[2]))
+    if any(each.used > each.available for each in usage.values()):
+        raise _too_big(usage, board) from None
+
+
+def _too_big(usage: dict[str, Usage], board: Board, least: str = "") -> FlowError:
+    needs = []
+    fits: dict[str, int] = {}
+    for name, _, less in _RESOURCES:
+        if name in usage and usage[name].used > usage[name].available:
+            used, available = usage[name].used, usage[name].available
+            needs.append(f"{least}{used} {name} of {available}")
+            fits[less] = min(fits.get(less, 100), 100 * available // used)
+    return FlowError(
+        f"the network is too big for {board.title}: it needs {' and '.join(needs)};"
+        f" about {' and '.join(f'{share} % of its {less}' for less, share in fits.items())}"
+        f" would fit"
+    )
+
+
+def _critical_path(report: dict[str, Any]) -> tuple[PathStep, ...]:
+    paths = [
+        tuple(
+            PathStep(step["type"], step.get("net", step["to"]["cell"]), round(step["delay"], 3))
+            for step in path["path"]
+        )
+        for path in report["critical_paths"]
+        if "<async>" not in (path["from"], path["to"])
+    ]
+    return max(paths, key=lambda path: sum(step.delay for step in path))
+
+
+def _signal(cell: str) -> str:
+    """The signal of ours that a cell was named after."""
+    return re.sub(r"(_SB_|_LC$|_DFFLC$|_RAM$|_DSP$|\$).*", "", cell) or cell
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _store(result: BuildResult, folder: Path) -> None:
+    facts = asdict(result)
+    del facts["folder"], facts["cached"]
+    (folder / "build.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+
+
+def _load(folder: Path, inputs: str) -> BuildResult | None:
+    """The build in a folder, if it is whole and made of the same inputs."""
+    try:
+        facts = json.loads((folder / "build.json").read_text(encoding="utf-8"))
+        bitstream = (folder / "top.bin").read_bytes()
+    except (FileNotFoundError, json.JSONDecodeError):
+        return None
+    if facts.get("inputs") != inputs or facts.get("output") != _digest(bitstream):
+        return None
+    facts["usage"] = {name: Usage(**usage) for name, usage in facts["usage"].items()}
+    facts["critical_path"] = tuple(PathStep(**step) for step in facts["critical_path"])
+    return BuildResult(folder=folder, cached=True, **facts)

@@ -1,0 +1,118 @@
+"""What goes onto a board: clock, reset, pins and lamps around a network."""
+
+from functools import partial
+from typing import Any
+
+from amaranth.hdl import (
+    ClockDomain,
+    ClockSignal,
+    Const,
+    Elaboratable,
+    Instance,
+    Module,
+    ResetSignal,
+    Signal,
+)
+from amaranth.lib.cdc import ResetSynchronizer  # type: ignore[import-untyped]
+from amaranth.lib.io import Buffer, Direction
+
+from spikeloom.boards.board import Board
+from spikeloom.boards.pll import pll_settings
+from spikeloom.rtl_gen.link.serial import EventNetwork, SerialNetwork
+from spikeloom.rtl_gen.link.uart import uart_divisor
+
+__all__ = ["BoardTop"]
+
+RESET_CYCLES = 1 << 12
+"""Length of the reset once the clock is stable: at 275 MHz still the 15 us that block RAMs of an
+iCE40 may need after configuration before they can be read (Project IceStorm, issue 76)."""
+
+GLOW_CYCLES = 1 << 20
+"""How long the green lamp glows after a spike: 44 ms at 24 MHz."""
+
+
+class BoardTop(Elaboratable):
+    """A network on a board.
+
+    The board's oscillator drives a phase-locked loop, which drives everything else. Reset lasts
+    until the loop has locked and for 4096 cycles more; the board's user button resets too. The
+    green lamp glows for a moment after each spike that is sent, the red one shows ``error`` of
+    :class:`~spikeloom.rtl_gen.link.serial.SerialNetwork`, which only a reset clears.
+
+    Parameters
+    ----------
+    network
+        As :class:`~spikeloom.rtl_gen.link.serial.SerialNetwork`'s.
+    board
+        The board.
+    frequency
+        Clock frequency in Hz; ``None`` is the board's own.
+
+    Attributes
+    ----------
+    frequency : float
+        Clock frequency in Hz, as the phase-locked loop makes it.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the loop or the serial line cannot be set to the frequency, or the network's streams
+        are not of events.
+    """
+
+    def __init__(self, network: EventNetwork, board: Board, frequency: float | None = None) -> None:
+        self.board = board
+        self._pll = pll_settings(board.oscillator, board.clock if frequency is None else frequency)
+        self.frequency = self._pll.frequency
+        self._serial = SerialNetwork(network, uart_divisor(self.frequency, board.baud))
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        m.submodules.serial = serial = self._serial
+        pin = partial(platform.request, dir="-")
+        uart = pin("uart", dir={"rx": "-", "tx": "-"})
+        m.submodules.rx = rx = Buffer(Direction.Input, uart.rx)
+        m.submodules.tx = tx = Buffer(Direction.Output, uart.tx)
+        m.submodules.button = button = Buffer(Direction.Input, pin("button"))
+        m.submodules.green = green = Buffer(Direction.Output, pin("led_g"))
+        m.submodules.red = red = Buffer(Direction.Output, pin("led_r"))
+        self._add_clock(m, platform, button.i)
+        m.d.comb += [serial.rx.eq(rx.i), tx.o.eq(serial.tx), red.o.eq(serial.error)]
+
+        glow = Signal(range(GLOW_CYCLES + 1), init=GLOW_CYCLES)
+        m.d.comb += green.o.eq(~glow[-1])
+        with m.If(serial.spike):
+            m.d.sync += glow.eq(0)
+        with m.Elif(~glow[-1]):
+            m.d.sync += glow.eq(glow + 1)
+        return m
+
+    def _add_clock(self, m: Module, platform: Any, button: Signal) -> None:
+        """Add clock and reset. nextpnr derives the clock's constraint from the oscillator's."""
+        clock = Signal()
+        locked = Signal()
+        oscillator = platform.request(platform.default_clk, dir="-")
+        m.submodules.pll = Instance(
+            "SB_PLL40_PAD",
+            ("p", "FEEDBACK_PATH", "SIMPLE"),
+            ("p", "DIVR", Const(self._pll.divr, 4)),
+            ("p", "DIVF", Const(self._pll.divf, 7)),
+            ("p", "DIVQ", Const(self._pll.divq, 3)),
+            ("p", "FILTER_RANGE", Const(self._pll.filter_range, 3)),
+            ("i", "PACKAGEPIN", oscillator.io),
+            ("i", "RESETB", Const(1, 1)),
+            ("i", "BYPASS", Const(0, 1)),
+            ("o", "PLLOUTGLOBAL", clock),
+            ("o", "LOCK", locked),
+        )
+        m.domains.locked = ClockDomain("locked", local=True)
+        m.domains.sync = ClockDomain("sync")
+        m.submodules.locked = ResetSynchronizer(~locked | button, domain="locked")
+        age = Signal(range(RESET_CYCLES + 1))
+        with m.If(~age[-1]):
+            m.d.locked += age.eq(age + 1)
+        m.d.comb += [
+            ClockSignal("locked").eq(clock),
+            ClockSignal("sync").eq(clock),
+            ResetSignal("sync").eq(~age[-1]),
+        ]

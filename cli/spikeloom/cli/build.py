@@ -1,0 +1,89 @@
+"""``spikeloom build``: a bitstream for a board."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from spikeloom.boards.board import BOARDS
+from spikeloom.boards.flow import BuildResult, build
+from spikeloom.cli.generate import add_design_arguments, read_design, read_tables
+from spikeloom.cli.progress import console, print_json, progress
+from spikeloom.rtl_gen.network import NetworkTop
+from spikeloom.rtl_gen.output import check_output
+
+__all__ = ["add_parser"]
+
+
+def add_parser(commands: Any) -> None:
+    """Add the command."""
+    parser = commands.add_parser(
+        "build",
+        help="make a bitstream for a board",
+        description="Synthesises, places and routes a network behind a serial line, and writes a"
+        " folder with bitstream, reports and logs. There is no bitstream where the clock is too"
+        " fast for the design.",
+    )
+    add_design_arguments(parser)
+    parser.add_argument("--board", choices=sorted(BOARDS), required=True, help="the board")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="folder to write")
+    parser.add_argument("--seed", type=int, default=1, help="seed of placement (default 1)")
+    parser.add_argument(
+        "--frequency", type=float, metavar="MHZ", help="clock rate (default: the board's own)"
+    )
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    parser.set_defaults(run=_run)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    check_output(arguments.output)
+    design = read_design(arguments, read_tables(arguments))
+    if not isinstance(design.top, NetworkTop):
+        raise ValueError(
+            "config must be a TOML file of a network with [[layer]] tables; a neuron array has no"
+            " events to send over a serial line"
+        )
+    frequency = None if arguments.frequency is None else arguments.frequency * 1e6
+    with progress(quiet=arguments.json) as bars:
+        bar = bars.add_task("", total=None)
+        result = build(
+            design.top,
+            BOARDS[arguments.board],
+            arguments.output,
+            seed=arguments.seed,
+            frequency=frequency,
+            progress=lambda stage: bars.update(bar, description=stage),
+        )
+        bars.update(bar, total=1, completed=1, description="built")
+    if arguments.json:
+        print_json(_plain(result, arguments.output))
+    else:
+        _print(result)
+    return 0
+
+
+def _plain(result: BuildResult, folder: Path) -> dict[str, Any]:
+    board = BOARDS[result.board]
+    return {
+        "folder": str(folder),
+        "cached": result.cached,
+        "board": board.title,
+        "chip": f"{board.chip} {board.package}",
+        "used": {name: vars(usage) for name, usage in result.usage.items()},
+        "fmax_mhz": result.fmax / 1e6,
+        "target_mhz": result.frequency / 1e6,
+        "critical_path": [
+            f"{step.delay:6.2f} ns  {step.kind}  {step.name}" for step in result.critical_path
+        ],
+        "bitstream": result.bitstream.name,
+        "bitstream_bytes": result.bitstream.stat().st_size,
+        "seconds": result.seconds,
+        "tools": result.tools,
+    }
+
+
+def _print(result: BuildResult) -> None:
+    for name, usage in result.usage.items():
+        console.print(f"{name:<12} {usage.used:5} of {usage.available}")
+    console.print(f"clock        {result.fmax / 1e6:.2f} MHz (needs {result.frequency / 1e6:g})")
+    kept = " (as built before)" if result.cached else ""
+    console.print(f"bitstream    {result.bitstream}{kept}", soft_wrap=True)

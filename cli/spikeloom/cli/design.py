@@ -1,0 +1,190 @@
+"""From options to a design with its golden vectors."""
+
+import argparse
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from spikeloom.cli.options import (
+    DesignOptions,
+    FixedOptions,
+    LayerOptions,
+    NeuronOptions,
+    ProfileOptions,
+    VectorOptions,
+    from_arguments,
+    from_table,
+    read_array,
+)
+from spikeloom.reference.network import FloatDense, FloatNetwork
+from spikeloom.reference.neuron_fixed import NeuronConfig
+from spikeloom.reference.neuron_float import FloatNeuron
+from spikeloom.reference.profile import Profile
+from spikeloom.reference.quantize import quantize, quantize_neurons
+from spikeloom.reference.scenario import Scenario
+from spikeloom.rtl_gen.network import NetworkTop
+from spikeloom.rtl_gen.neuron import NeuronArray
+from spikeloom.sim.vectors import Design
+
+__all__ = ["UserDesign", "array_design", "network_design", "random_scenario"]
+
+_MOST_INPUTS = 1 << 24
+
+# Reserved words of IEEE 1364-2005, annex B.
+_VERILOG_WORDS = frozenset(
+    """
+    always and assign automatic begin buf bufif0 bufif1 case casex casez cell cmos config deassign
+    default defparam design disable edge else end endcase endconfig endfunction endgenerate
+    endmodule endprimitive endspecify endtable endtask event for force forever fork function
+    generate genvar highz0 highz1 if ifnone incdir include initial inout input instance integer
+    join large liblist library localparam macromodule medium module nand negedge nmos nor
+    noshowcancelled not notif0 notif1 or output parameter pmos posedge primitive pull0 pull1
+    pulldown pullup pulsestyle_ondetect pulsestyle_onevent rcmos real realtime reg release repeat
+    rnmos rpmos rtran rtranif0 rtranif1 scalared showcancelled signed small specify specparam
+    strong0 strong1 supply0 supply1 table task time tran tranif0 tranif1 tri tri0 tri1 triand
+    trior trireg unsigned use uwire vectored wait wand weak0 weak1 while wire wor xnor xor
+    """.split()  # noqa: SIM905 - a hundred quoted words are hard to compare with the standard
+)
+
+
+@dataclass(frozen=True)
+class UserDesign:
+    """A design as a user asked for it.
+
+    Attributes
+    ----------
+    top
+        The hardware.
+    module
+        Name of its Verilog module.
+    profile
+        Name of its profile.
+    """
+
+    top: Design
+    module: str
+    profile: str
+
+
+def array_design(arguments: argparse.Namespace, tables: dict[str, Any]) -> UserDesign:
+    """A neuron array from options.
+
+    Raises
+    ------
+    ValueError
+        If an option is wrong.
+    """
+    neuron = _neuron(arguments, tables)
+    fixed = from_arguments(FixedOptions, arguments, tables.get("fixed"))
+    design = from_arguments(DesignOptions, arguments, tables.get("design"))
+    scale = fixed.scale
+    if scale is None:
+        levels = (neuron.v_th, neuron.v_reset, neuron.v_init, neuron.v_min or 0.0)
+        scale = 2.0 ** (fixed.state_width - 3) / (max(map(abs, levels)) or 1.0)
+    config = quantize_neurons(
+        neuron,
+        design.neurons,
+        scale=scale,
+        state_width=fixed.state_width,
+        current_width=fixed.current_width,
+        decay_fraction=fixed.decay_fraction,
+    )
+    top = NeuronArray(config, design.lanes)
+    return UserDesign(top, _module(design, "neuron_array"), neuron.profile.name)
+
+
+def network_design(
+    arguments: argparse.Namespace, tables: dict[str, Any], folder: Path
+) -> UserDesign:
+    """A network from a TOML file's tables, options of the command line over them.
+
+    Parameters
+    ----------
+    folder
+        Folder to which the paths in the tables are relative.
+
+    Raises
+    ------
+    ValueError
+        If an option is wrong, a file cannot be read, or there is no layer.
+    """
+    neuron = _neuron(arguments, tables)
+    fixed = from_arguments(FixedOptions, arguments, tables.get("fixed"))
+    design = from_arguments(DesignOptions, arguments, tables.get("design"))
+    layers, lanes = [], []
+    for k, table in enumerate(tables.get("layer", [])):
+        options = from_table(LayerOptions, table, f"layer {k}")
+        if not options.weight:
+            raise ValueError(f"layer {k} must name a file of weights")
+        bias = read_array(folder / options.bias) if options.bias else 0.0
+        try:
+            layers.append(FloatDense(read_array(folder / options.weight), neuron, bias))
+        except ValueError as error:
+            raise ValueError(f"layer {k} is wrong: {error}") from error
+        lanes.append(design.lanes if options.lanes is None else options.lanes)
+    network = quantize(
+        FloatNetwork(tuple(layers)),
+        weight_width=fixed.weight_width,
+        state_width=fixed.state_width,
+        weight_shift=fixed.weight_shift,
+        decay_fraction=fixed.decay_fraction,
+        max_count=fixed.max_count,
+    )
+    top = NetworkTop(network, lanes)
+    return UserDesign(top, _module(design, "network"), network.profile)
+
+
+def random_scenario(top: Design, vectors: VectorOptions) -> Scenario:
+    """A random stimulus with the golden model's answer.
+
+    Raises
+    ------
+    ValueError
+        If there are no or too many samples or steps, or the seed is negative.
+    """
+    width = top.network.inputs if isinstance(top, NetworkTop) else top.config.size
+    shape = (vectors.samples, vectors.steps, width)
+    if min(shape) < 1:
+        raise ValueError(
+            f"samples and steps must be positive, not {vectors.samples} and {vectors.steps}"
+        )
+    if math.prod(shape) > _MOST_INPUTS:
+        raise ValueError(
+            f"samples * steps * inputs must be at most {_MOST_INPUTS} for a testbench,"
+            f" not {math.prod(shape)}"
+        )
+    if vectors.seed < 0:
+        raise ValueError(f"seed must not be negative, not {vectors.seed}")
+    rng = np.random.default_rng(vectors.seed)
+    if isinstance(top, NeuronArray):
+        return Scenario.of_neurons(top.config, _random_current(top.config, rng, shape))
+    most = top.network.layers[0].max_count
+    active = rng.random(shape) < 0.3
+    return Scenario.of(top.network, active * rng.integers(1, most + 1, shape))
+
+
+def _neuron(arguments: argparse.Namespace, tables: dict[str, Any]) -> FloatNeuron:
+    profile = from_arguments(ProfileOptions, arguments, tables.get("profile"))
+    neuron = from_arguments(NeuronOptions, arguments, tables.get("neuron"))
+    return FloatNeuron(profile=Profile(**vars(profile)), **asdict(neuron))
+
+
+def _random_current(
+    config: NeuronConfig, rng: np.random.Generator, shape: tuple[int, ...]
+) -> np.ndarray:
+    """Currents that make neurons spike now and then, and now and then the extreme ones."""
+    lowest, highest = config.current.min, config.current.max
+    reach = max(2, int(np.max(np.abs(config.threshold))))
+    usual = np.clip(rng.integers(-reach // 4, reach, shape), lowest, highest)
+    extreme = rng.choice([lowest, highest, 0], shape)
+    return np.where(rng.random(shape) < 0.05, extreme, usual)
+
+
+def _module(design: DesignOptions, default: str) -> str:
+    name = design.module or default
+    if not (name.isidentifier() and name.isascii()) or name in _VERILOG_WORDS:
+        raise ValueError(f"module must be a Verilog identifier, not {name!r}")
+    return name

@@ -1,0 +1,94 @@
+"""``spikeloom generate``: Verilog, sidecar, golden vectors and testbench in one folder."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from spikeloom.cli.design import UserDesign, array_design, network_design, random_scenario
+from spikeloom.cli.options import (
+    DesignOptions,
+    FixedOptions,
+    NeuronOptions,
+    ProfileOptions,
+    VectorOptions,
+    add_arguments,
+    from_arguments,
+    read_toml,
+)
+from spikeloom.cli.progress import console, print_json, progress, task
+from spikeloom.rtl_gen.output import check_output
+from spikeloom.sim.bundle import write_bundle
+
+__all__ = ["add_design_arguments", "add_parser", "read_design", "read_tables"]
+
+
+def add_parser(commands: Any) -> None:
+    """Add the command."""
+    parser = commands.add_parser(
+        "generate",
+        help="write Verilog, sidecar, golden vectors and a testbench",
+        description="Writes a folder with Verilog, a JSON sidecar, golden vectors and a cocotb"
+        " testbench that `spikeloom verify` runs.",
+    )
+    add_design_arguments(parser)
+    add_arguments(parser, VectorOptions)
+    parser.add_argument("-o", "--output", type=Path, required=True, help="folder to write")
+    parser.add_argument("--json", action="store_true", help="print what was written as JSON")
+    parser.set_defaults(run=_run)
+
+
+def add_design_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what says which design is meant."""
+    parser.add_argument(
+        "config",
+        type=Path,
+        nargs="?",
+        help="TOML file of a network ([[layer]] tables) or an array; options overrule it",
+    )
+    for group in (DesignOptions, NeuronOptions, ProfileOptions, FixedOptions):
+        add_arguments(parser, group)
+
+
+def read_tables(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The tables of the TOML file that the arguments name, if they name one.
+
+    Raises
+    ------
+    ValueError
+        If it cannot be read or is wrong.
+    """
+    return {} if arguments.config is None else read_toml(arguments.config)
+
+
+def read_design(arguments: argparse.Namespace, tables: dict[str, Any]) -> UserDesign:
+    """The design that arguments and tables name: a network where there are layers, else an array.
+
+    Raises
+    ------
+    ValueError
+        If the file or an option is wrong.
+    """
+    if "layer" in tables:
+        return network_design(arguments, tables, arguments.config.parent)
+    return array_design(arguments, tables)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    check_output(arguments.output)
+    tables = read_tables(arguments)
+    design = read_design(arguments, tables)
+    vectors = from_arguments(VectorOptions, arguments, tables.get("vectors"))
+    scenario = random_scenario(design.top, vectors)
+    with progress(quiet=arguments.json) as bars, task(bars, "writing the design"):
+        write_bundle(arguments.output, design.top, design.module, design.profile, scenario)
+    files = sorted(
+        str(path.relative_to(arguments.output))
+        for path in arguments.output.rglob("*")
+        if path.is_file() and not path.name.startswith(".")
+    )
+    if arguments.json:
+        print_json({"folder": str(arguments.output), "module": design.module, "files": files})
+    else:
+        console.print(f"{arguments.output}: {', '.join(files)}", soft_wrap=True)
+        console.print(f"next: spikeloom verify {arguments.output}", soft_wrap=True)
+    return 0
