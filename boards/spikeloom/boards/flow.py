@@ -89,7 +89,7 @@ class BuildResult:
     seed
         Seed of placement.
     frequency, fmax
-        Clock frequency asked for and reached, in Hz.
+        Clock frequency of the design, and the highest that it would stand, in Hz.
     usage
         ``logic cells``, ``block RAMs``, ``DSPs`` and ``SPRAMs``.
     critical_path

@@ -34,7 +34,8 @@ def pll_settings(reference: float, frequency: float) -> PLLSettings:
     """Dividers that bring a loop nearest to a frequency.
 
     The bounds are those of the iCE40 LP/HX/UltraPlus data sheets: reference 10 to 133 MHz, phase
-    detector 10 to 133 MHz, oscillator 533 to 1066 MHz, output 16 to 275 MHz.
+    detector 10 to 133 MHz, oscillator 533 to 1066 MHz, output 16 to 275 MHz. ``divf`` goes to 127:
+    the usage guide's 63 holds for the other kinds of feedback (Project IceStorm's icepll).
 
     Parameters
     ----------
@@ -62,7 +63,7 @@ def pll_settings(reference: float, frequency: float) -> PLLSettings:
     for divr in range(int(reference / 10e6)):
         detector = reference / (divr + 1)
         filter_range = next(setting for highest, setting in _FILTER_RANGES if detector <= highest)
-        for divf in range(64):
+        for divf in range(128):
             oscillator = detector * (divf + 1)
             if 533e6 <= oscillator <= 1066e6:
                 candidates += [
