@@ -81,8 +81,12 @@ def events_to_raster(events: ArrayLike, steps: int, neurons: int) -> IntArray:
     if tick.sum() % steps or (len(events) and not tick[-1]):
         raise ValueError(f"events must end with the tick of a sample's step {steps - 1}")
     samples = int(tick.sum()) // steps
-    if not np.array_equal(step[kind == RESTART], np.arange(samples) * steps):
-        raise ValueError("a restart must stand in the first step of each sample and nowhere else")
+    restart = kind == RESTART
+    follows_tick = np.concatenate([[True], tick[:-1]])
+    if not np.array_equal(step[restart], np.arange(samples) * steps) or np.any(
+        restart & ~follows_tick
+    ):
+        raise ValueError("a restart must stand at the start of each sample and nowhere else")
     spike = kind == SPIKE
     if np.any((address[spike] < 0) | (address[spike] >= neurons)):
         raise ValueError(f"address must be 0 to {neurons - 1}, but one is not")

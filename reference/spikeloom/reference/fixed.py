@@ -11,7 +11,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["IntArray", "Overflow", "QFormat", "Rounding", "shift_right", "signed_width"]
+__all__ = [
+    "IntArray",
+    "Overflow",
+    "QFormat",
+    "Rounding",
+    "exact_integer",
+    "shift_right",
+    "signed_width",
+]
 
 IntArray = NDArray[np.int64]
 
@@ -34,6 +42,19 @@ class Overflow(enum.Enum):
     """It becomes the nearest end of the range."""
     WRAP = "wrap"
     """It is reduced modulo ``2**word_length``, as a plain binary adder does."""
+
+
+def exact_integer(name: str, value: object) -> int:
+    """An integer of Python, from one of Python or NumPy.
+
+    Raises
+    ------
+    TypeError
+        If it is no integer, or a truth value.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise TypeError(f"{name} must be an integer, not {value!r}")
+    return int(value)
 
 
 def shift_right(value: ArrayLike, bits: int, rounding: Rounding) -> IntArray:
@@ -106,9 +127,7 @@ class QFormat:
 
     def __post_init__(self) -> None:
         for name in ("word_length", "fraction_bits"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool):
-                raise TypeError(f"{name} must be an integer, not {value!r}")
+            object.__setattr__(self, name, exact_integer(name, getattr(self, name)))
         if not isinstance(self.rounding, Rounding):
             raise TypeError(f"rounding must be a Rounding, not {self.rounding!r}")
         if not isinstance(self.overflow, Overflow):
@@ -161,7 +180,8 @@ class QFormat:
         real = np.asarray(real, dtype=np.float64)
         if not np.all(np.isfinite(real)):
             raise ValueError("values must be finite, but NaN or infinity was given")
-        scaled = np.ldexp(real, self.fraction_bits)
+        with np.errstate(over="ignore"):
+            scaled = np.ldexp(real, self.fraction_bits)
         if np.any(np.abs(scaled) >= 2.0**62):
             raise ValueError(
                 f"values must be below 2**62 in units of the last place, but one is"

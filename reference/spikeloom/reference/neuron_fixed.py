@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from spikeloom.reference.fixed import IntArray, QFormat, shift_right
+from spikeloom.reference.fixed import IntArray, QFormat, exact_integer, shift_right
 from spikeloom.reference.profile import Compared, Comparison, Order, Reset, check_spike_rule
 
 __all__ = ["DecayRule", "FixedState", "NeuronConfig", "initial_state", "step"]
@@ -155,10 +155,11 @@ class NeuronConfig:
                 raise TypeError(f"{name} must be a {kind.__name__}, not {value!r}")
         integers = ("size", "current_width", "decay_fraction", "v_reset", "v_init", "max_spikes")
         for name in (*integers, "refractory_steps"):
-            if not _is_integer(getattr(self, name)):
-                raise TypeError(f"{name} must be an integer, not {getattr(self, name)!r}")
-        if self.floor is not None and not _is_integer(self.floor):
-            raise TypeError(f"floor must be an integer or None, not {self.floor!r}")
+            object.__setattr__(self, name, exact_integer(name, getattr(self, name)))
+        if self.floor is not None:
+            if not _is_integer(self.floor):
+                raise TypeError(f"floor must be an integer or None, not {self.floor!r}")
+            object.__setattr__(self, "floor", int(self.floor))
 
     def _per_neuron(self, name: str) -> int | tuple[int, ...]:
         value = getattr(self, name)

@@ -1,6 +1,7 @@
 """A stimulus and all that must come of it, for every engine alike."""
 
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -14,6 +15,13 @@ from spikeloom.reference.neuron_fixed import NeuronConfig
 from spikeloom.reference.simulate import run_fixed, run_neurons
 
 __all__ = ["Scenario"]
+
+
+# What reading a damaged archive raises, NotImplementedError for one that seems to be encrypted.
+_DAMAGES = (
+    *(KeyError, OSError, EOFError, TypeError, ValueError, NotImplementedError),
+    *(zipfile.BadZipFile, zlib.error),
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,6 +89,7 @@ class Scenario:
     def save(self, path: Path) -> None:
         """Write to a compressed ``.npz`` file."""
         layers: dict[str, Any] = {f"membrane_{k}": v for k, v in enumerate(self.membrane)}
+        layers["layers"] = len(self.membrane)
         np.savez_compressed(path, stimulus=self.stimulus, spikes=self.spikes, **layers)
 
     @classmethod
@@ -93,8 +102,8 @@ class Scenario:
             If the file is not such a scenario.
         """
         try:
-            with np.load(path, allow_pickle=False) as file:
-                membrane = tuple(file[f"membrane_{k}"] for k in range(len(file.files) - 2))
-                return cls(file["stimulus"], file["spikes"], membrane)
-        except (KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
+            with path.open("rb") as file, np.lib.npyio.NpzFile(file, allow_pickle=False) as arrays:
+                membrane = tuple(arrays[f"membrane_{k}"] for k in range(int(arrays["layers"])))
+                return cls(arrays["stimulus"], arrays["spikes"], membrane)
+        except _DAMAGES as error:
             raise ValueError(f"{path} must be a scenario file, but {error}") from error

@@ -171,7 +171,8 @@ class NetworkTop(wiring.Component):
         return m
 
     def _connect_probe(self, m: Module, k: int, population: DensePopulation) -> None:
-        chosen = self.probe_i.p.population == k
+        # One answer at a time: a second one would take the place of the first.
+        chosen = (self.probe_i.p.population == k) & ~self.probe_o.valid
         m.d.comb += [
             population.probe_i.p.eq(self.probe_i.p.row),
             population.probe_i.valid.eq(self.probe_i.valid & chosen),

@@ -8,7 +8,7 @@ from spikeloom.reference.memory_map import sweep_rows
 from spikeloom.reference.network import FixedDense
 from spikeloom.reference.neuron_fixed import NeuronConfig
 from spikeloom.rtl_gen.events import EventKind, event_stream
-from spikeloom.rtl_gen.neuron import NeuronArray, spike_beat
+from spikeloom.rtl_gen.neuron import NeuronArray, check_lanes, spike_beat
 from spikeloom.rtl_gen.stream import StreamBuffer
 from spikeloom.rtl_gen.synapse import EventList, SynapseArray
 
@@ -136,6 +136,7 @@ class DensePopulation(wiring.Component):
     probe_o: stream.Interface
 
     def __init__(self, layer: FixedDense, lanes: int) -> None:
+        check_lanes(lanes)
         self.layer = layer
         self.lanes = lanes
         self.rows = sweep_rows(layer.neurons.size, lanes)

@@ -1,0 +1,78 @@
+"""The rate code: how many spikes, and where."""
+
+import math
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spikeloom.reference.coding import rate_code
+
+
+@pytest.mark.parametrize(
+    ("value", "steps", "times"),
+    [
+        (0.0, 8, []),
+        (1.0, 4, [0, 1, 2, 3]),
+        (0.5, 8, [0, 2, 4, 6]),
+        (0.25, 8, [1, 5]),
+        (0.125, 8, [3]),
+        (0.75, 4, [0, 1, 3]),
+        (1.0, 1, [0]),
+        (0.2, 5, [2]),
+    ],
+)
+def test_by_hand(value: float, steps: int, times: list[int]) -> None:
+    spikes = rate_code([[value]], steps)
+    assert spikes.dtype == np.uint8
+    assert np.nonzero(spikes[0, :, 0])[0].tolist() == times
+
+
+@given(st.floats(0, 1), st.integers(1, 70))
+def test_spikes_are_those_of_an_iaf_neuron(value: float, steps: int) -> None:
+    """Threshold 1, start at 1/2, ``n / steps`` a step, subtracting reset; in exact fractions."""
+    number = round(Fraction(value) * steps)
+    v, expected = Fraction(1, 2), []
+    for _ in range(steps):
+        v += Fraction(number, steps)
+        expected.append(int(v >= 1))
+        v -= expected[-1]
+    assert rate_code([[value]], steps)[0, :, 0].tolist() == expected
+    assert sum(expected) == number
+
+
+@given(st.floats(0, 1), st.integers(1, 100))
+def test_spikes_are_evenly_spaced(value: float, steps: int) -> None:
+    """The gaps between the spikes differ by one step at most."""
+    times = np.nonzero(rate_code([[value]], steps)[0, :, 0])[0]
+    gaps = np.diff(times)
+    if len(gaps):
+        assert gaps.max() - gaps.min() <= 1
+        assert {*gaps.tolist()} <= {
+            math.floor(steps / len(times)),
+            math.ceil(steps / len(times)),
+        }
+
+
+def test_shape_and_independence() -> None:
+    values = np.array([[0.0, 0.3, 1.0], [0.6, 0.5, 0.1]])
+    spikes = rate_code(values, 10)
+    assert spikes.shape == (2, 10, 3)
+    assert spikes.sum(axis=1).tolist() == [[0, 3, 10], [6, 5, 1]]
+    for sample, step in np.ndindex(2, 3):
+        alone = rate_code(values[sample : sample + 1, step : step + 1], 10)
+        assert np.array_equal(alone[0, :, 0], spikes[sample, :, step])
+
+
+@pytest.mark.parametrize("value", [-0.01, 1.01, math.nan, math.inf])
+def test_wrong_value(value: float) -> None:
+    with pytest.raises(ValueError, match=r"^values must be 0 to 1, but one is not$"):
+        rate_code([[0.5, value]], 10)
+
+
+@pytest.mark.parametrize("steps", [0, -3])
+def test_wrong_steps(steps: int) -> None:
+    with pytest.raises(ValueError, match=rf"^steps must be positive, not {steps}$"):
+        rate_code([[0.5]], steps)

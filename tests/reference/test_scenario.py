@@ -1,0 +1,174 @@
+"""Scenarios: the golden model's answer, on disk and back."""
+
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from spikeloom.reference.fixed import QFormat
+from spikeloom.reference.network import FixedDense, FixedNetwork
+from spikeloom.reference.neuron_fixed import NeuronConfig
+from spikeloom.reference.scenario import Scenario
+
+
+def integrators(size: int) -> NeuronConfig:
+    return NeuronConfig(size=size, state=QFormat(word_length=8), current_width=4, threshold=4)
+
+
+@pytest.fixture
+def scenario() -> Scenario:
+    """Three samples of three steps through 2 and then 1 integrating neurons."""
+    first = FixedDense(weight=np.array([[3, 1], [0, 2]]), weight_width=4, neurons=integrators(2))
+    second = FixedDense(weight=np.array([[2], [3]]), weight_width=4, neurons=integrators(1))
+    stimulus = [
+        [[1, 0], [1, 1], [0, 0]],
+        [[0, 0], [0, 0], [0, 0]],
+        [[0, 1], [0, 1], [1, 1]],
+    ]
+    return Scenario.of(FixedNetwork((first, second), "if"), stimulus)
+
+
+def equal(a: Scenario, b: Scenario) -> bool:
+    return all(
+        x.dtype == y.dtype and np.array_equal(x, y)
+        for x, y in zip(
+            (a.stimulus, a.spikes, *a.membrane), (b.stimulus, b.spikes, *b.membrane), strict=True
+        )
+    )
+
+
+def test_of(scenario: Scenario) -> None:
+    """By hand: weights (3, 1) and (0, 2), threshold 4; then 2 and 3, threshold 4."""
+    assert scenario.stimulus.dtype == np.uint8
+    first, second = scenario.membrane
+    assert first.tolist() == [
+        [[3, 1], [2, 0], [2, 0]],
+        [[0, 0], [0, 0], [0, 0]],
+        [[0, 2], [0, 0], [3, 3]],
+    ]
+    assert second.tolist() == [[[0], [1], [1]], [[0], [0], [0]], [[0], [3], [3]]]
+    assert scenario.spikes.tolist() == [
+        [[0], [1], [0]],
+        [[0], [0], [0]],
+        [[0], [0], [0]],
+    ]
+
+
+def test_of_wrong_stimulus() -> None:
+    layer = FixedDense(weight=np.array([[3]]), weight_width=4, neurons=integrators(1))
+    network = FixedNetwork((layer,), "if")
+    with pytest.raises(ValueError, match=r"^counts must be 0 to 1, not 0 to 2$"):
+        Scenario.of(network, [[[0], [2]]])
+    with pytest.raises(ValueError, match=r"^raster must be of shape \(samples, steps, 1\), not"):
+        Scenario.of(network, [[[0, 1]]])
+
+
+def test_of_neurons() -> None:
+    scenario = Scenario.of_neurons(integrators(2), [[[3, -8], [3, 7]]])
+    assert scenario.stimulus.tolist() == [[[3, -8], [3, 7]]]
+    assert scenario.spikes.tolist() == [[[0, 0], [1, 0]]]
+    assert [v.tolist() for v in scenario.membrane] == [[[[3, -8], [2, -1]]]]
+
+
+@pytest.mark.parametrize("shape", [(2,), (3, 2), (1, 3, 3), (1, 1, 1, 2)])
+def test_of_neurons_wrong_shape(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=r"^current must be of shape \(samples, steps, 2\), not "):
+        Scenario.of_neurons(integrators(2), np.zeros(shape, dtype=int))
+
+
+def test_of_neurons_wrong_current() -> None:
+    with pytest.raises(ValueError, match=r"^current must fit into 4 bits, but one does not$"):
+        Scenario.of_neurons(integrators(1), [[[8]]])
+
+
+def test_head(scenario: Scenario) -> None:
+    head = scenario.head(2)
+    assert head.stimulus.tolist() == scenario.stimulus.tolist()[:2]
+    assert head.spikes.tolist() == scenario.spikes.tolist()[:2]
+    assert [v.tolist() for v in head.membrane] == [v.tolist()[:2] for v in scenario.membrane]
+
+
+def test_save_and_load(scenario: Scenario, tmp_path: Path) -> None:
+    scenario.save(tmp_path / "scenario.npz")
+    assert equal(Scenario.load(tmp_path / "scenario.npz"), scenario)
+
+
+def test_save_and_load_eleven_layers(tmp_path: Path) -> None:
+    """Membranes come back in the order of the layers, not of their names."""
+    spikes = np.zeros((1, 1, 1), dtype=np.uint8)
+    membrane = tuple(np.full((1, 1, 1), k) for k in range(11))
+    scenario = Scenario(spikes, spikes, membrane)
+    scenario.save(tmp_path / "scenario.npz")
+    assert equal(Scenario.load(tmp_path / "scenario.npz"), scenario)
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", b"PK\x03\x04", b"\x93NUMPY", b"\x80\x04."])
+def test_load_wrong_content(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "scenario.npz"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"scenario\.npz must be a scenario file, but "):
+        Scenario.load(path)
+
+
+def test_load_wrong_path(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"none\.npz must be a scenario file, but "):
+        Scenario.load(tmp_path / "none.npz")
+    with pytest.raises(ValueError, match="must be a scenario file, but "):
+        Scenario.load(tmp_path)
+
+
+def test_load_wrong_kind_of_array_file(tmp_path: Path) -> None:
+    """One array alone is a NumPy file too, but no scenario."""
+    path = tmp_path / "array.npy"
+    np.save(path, np.arange(3))
+    with pytest.raises(ValueError, match=r"array\.npy must be a scenario file, but "):
+        Scenario.load(path)
+
+
+@pytest.mark.parametrize("byte", [b"\x01", b"\x20", b"\x40"])
+def test_load_encrypted(scenario: Scenario, tmp_path: Path, byte: bytes) -> None:
+    """Damage to the flags of a member makes it look encrypted, or patched."""
+    path = tmp_path / "scenario.npz"
+    scenario.save(path)
+    whole = path.read_bytes()
+    place = whole.index(b"PK\x01\x02") + 8  # of the first entry in the central directory
+    path.write_bytes(whole[:place] + byte + whole[place + 1 :])
+    with pytest.raises(ValueError, match=r"scenario\.npz must be a scenario file, but "):
+        Scenario.load(path)
+
+
+@pytest.mark.parametrize("missing", ["stimulus", "spikes", "membrane_0"])
+def test_load_missing_array(tmp_path: Path, missing: str) -> None:
+    arrays = {name: np.zeros((1, 1, 1)) for name in ("stimulus", "spikes", "membrane_0", "more")}
+    del arrays[missing]
+    np.savez(tmp_path / "scenario.npz", **arrays)
+    with pytest.raises(ValueError, match="must be a scenario file, but "):
+        Scenario.load(tmp_path / "scenario.npz")
+
+
+def damaged(whole: bytes) -> list[bytes]:
+    """Files cut short anywhere, and files with 400 damaged bytes, drawn with seed 1."""
+    rng = random.Random(1)
+    files = [whole[:length] for length in range(0, len(whole), 7)]
+    for _ in range(400):
+        place = rng.randrange(len(whole))
+        other = whole[place] ^ rng.randrange(1, 256)
+        files.append(whole[:place] + bytes([other]) + whole[place + 1 :])
+    return files
+
+
+def test_load_damaged(scenario: Scenario, tmp_path: Path) -> None:
+    """A damaged file is refused, or its damage is where nothing is said."""
+    path = tmp_path / "scenario.npz"
+    scenario.save(path)
+    refused = 0
+    for content in damaged(path.read_bytes()):
+        path.write_bytes(content)
+        try:
+            found = Scenario.load(path)
+        except ValueError:
+            refused += 1
+        else:
+            assert equal(found, scenario)
+    assert refused > 200

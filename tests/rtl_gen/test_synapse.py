@@ -1,0 +1,329 @@
+"""Event lists against Python's lists, synapse arrays against plain sums."""
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from spikeloom.reference.fixed import QFormat
+from spikeloom.reference.network import FixedDense
+from spikeloom.reference.neuron_fixed import NeuronConfig
+from spikeloom.rtl_gen.events import EventKind, EventLayout
+from spikeloom.rtl_gen.synapse import EventList, SynapseArray, source_layout
+
+Step = tuple[bool, list[tuple[int, int]]]
+"""Whether it starts anew, and its spikes: address and count."""
+
+SPIKE, TICK, RESTART = EventKind.SPIKE, EventKind.TICK, EventKind.RESTART
+PACES = [(1.0, 1.0), (0.4, 1.0), (1.0, 0.4), (0.6, 0.6)]
+
+
+def event(kind: EventKind, address: int = 0, count: int = 0) -> dict[str, Any]:
+    return {"kind": kind, "address": address, "count": count}
+
+
+def draw_steps(rng: random.Random, size: int, max_count: int, number: int) -> list[Step]:
+    """Silent, sparse and full steps, in any order of addresses."""
+    steps = []
+    for _ in range(number):
+        active = rng.choice([0, 0, rng.randint(0, size), size])
+        spikes = [(k, rng.randint(1, max_count)) for k in rng.sample(range(size), active)]
+        steps.append((rng.random() < 0.3, spikes))
+    return steps
+
+
+def events_of(rng: random.Random, steps: list[Step], size: int) -> list[dict[str, Any]]:
+    """A restart may come after spikes, which it discards, and more than once."""
+    events = []
+    for restart, spikes in steps:
+        if restart:
+            for _ in range(rng.choice([0, 0, 1])):
+                discarded = rng.sample(range(size), rng.randint(0, size))
+                events += [event(SPIKE, k, 1) for k in discarded]
+                events.append(event(RESTART))
+            events.append(event(RESTART))
+        events += [event(SPIKE, *spike) for spike in spikes]
+        events.append(event(TICK))
+    return events
+
+
+Source = tuple[int, int, bool, bool, bool]
+"""Address, count, last, final, restart; address 0 where the count is 0."""
+
+
+def sources_of(steps: list[Step], sweeps: int) -> list[Source]:
+    sources = []
+    for restart, spikes in steps:
+        listed = spikes or [(0, 0)]
+        for sweep in range(sweeps):
+            for k, (address, count) in enumerate(listed):
+                last = k == len(listed) - 1
+                sources.append((address, count, last, last and sweep == sweeps - 1, restart))
+    return sources
+
+
+def found_sources(sink: Any) -> list[Source]:
+    return [
+        (
+            word["address"] if word["count"] else 0,
+            word["count"],
+            bool(word["last"]),
+            bool(word["final"]),
+            bool(word["restart"]),
+        )
+        for word in sink.get()
+    ]
+
+
+def test_event_layout() -> None:
+    fields = {name: (field.offset, field.width) for name, field in EventLayout(5, 7)}
+    assert fields == {"kind": (0, 2), "address": (2, 3), "count": (5, 3)}
+    assert [EventLayout(size).size - 3 for size in (1, 2, 3, 4, 5, 256, 257)] == [
+        1,
+        1,
+        2,
+        2,
+        3,
+        8,
+        9,
+    ]
+    assert [EventLayout(2, count).size - 3 for count in (1, 2, 3, 4, 255)] == [1, 2, 2, 3, 8]
+    assert [kind.value for kind in (SPIKE, TICK, RESTART)] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("sweeps", [1, 2, 5])
+@pytest.mark.parametrize(("size", "max_count"), [(1, 1), (2, 3), (5, 1), (8, 7), (9, 255)])
+def test_list_of_random_steps(bench: Any, size: int, max_count: int, sweeps: int) -> None:
+    for pace in PACES:
+        rng = random.Random(1000 * size + sweeps)
+        steps = draw_steps(rng, size, max_count, 12)
+        listing = EventList(size, max_count, sweeps)
+        b = bench(listing, seed=sweeps)
+        b.source(listing.i, events_of(rng, steps, size), chance=pace[0])
+        sink = b.sink(listing.o, chance=pace[1])
+        expected = sources_of(steps, sweeps)
+        b.receive(sink, len(expected))
+        assert found_sources(sink) == expected
+
+
+@pytest.mark.parametrize("spikes", [0, 1, 4])
+def test_list_latency(bench: Any, spikes: int) -> None:
+    listing = EventList(4, 1, 3)
+    b = bench(listing)
+    events = [event(SPIKE, k, 1) for k in range(spikes)] + [event(TICK)]
+    source, sink = b.source(listing.i, events), b.sink(listing.o)
+    b.run_until(lambda: len(sink.words) == 3 * max(1, spikes))
+    assert listing.latency == 2
+    assert sink.cycles[0] == source.cycles[-1] + listing.latency
+    # One a cycle, from sweep to sweep.
+    assert np.diff(sink.cycles).tolist() == [1] * (len(sink.cycles) - 1)
+
+
+def test_list_throughput(bench: Any) -> None:
+    """One source a cycle from step to step, where the events of a step come soon enough."""
+    listing = EventList(4, 1, 3)
+    b = bench(listing)
+    step = [event(SPIKE, k, 1) for k in range(4)] + [event(TICK)]
+    b.source(listing.i, step * 6)
+    sink = b.sink(listing.o)
+    b.run_until(lambda: len(sink.words) == 72)
+    assert sink.cycles[-1] - sink.cycles[0] == 71
+
+
+def test_list_holds_two_steps(bench: Any) -> None:
+    """While nothing is read, two lists fill up; then the input waits."""
+    listing = EventList(4, 1, 1)
+    b = bench(listing)
+    steps = [[event(SPIKE, k, 1) for k in range(k)] + [event(TICK)] for k in (2, 3, 1, 4)]
+    source = b.source(listing.i, [e for step in steps for e in step])
+    sink = b.sink(listing.o, chance=0.0)
+    accepted = []
+
+    async def script(ctx: Any) -> None:
+        await ctx.tick().repeat(30)
+        accepted.append(len(source.cycles))
+        assert ctx.get(listing.o.valid)
+        sink.chance = 1.0
+        await b.until(ctx, lambda: len(sink.words) == 10)
+
+    b.run(script)
+    assert accepted == [3 + 4]
+    assert [word["address"] for word in sink.get()] == [0, 1, 0, 1, 2, 0, 0, 1, 2, 3]
+
+
+def test_list_reset(bench: Any) -> None:
+    listing = EventList(4, 1, 2)
+    for cycles in range(1, 14):
+        b = bench(listing, seed=cycles)
+        events = [event(RESTART)] + [event(SPIKE, k, 1) for k in range(3)] + [event(TICK)]
+        source, sink = b.source(listing.i, events * 3), b.sink(listing.o)
+
+        async def script(ctx: Any, b: Any = b, ends: Any = (source, sink), n: int = cycles) -> None:
+            await ctx.tick().repeat(n)
+            await b.reset(ctx, *ends)
+            ends[0].put([event(TICK), event(SPIKE, 3, 1), event(TICK)])
+            await b.until(ctx, lambda: len(ends[1].words) == 4)
+            await ctx.tick().repeat(8)
+
+        b.run(script)
+        expected = sources_of([(False, []), (False, [(3, 1)])], 2)
+        assert found_sources(sink) == expected, f"reset after {cycles} cycles"
+
+
+def plain_layer(weight: list[list[int]], **options: Any) -> FixedDense:
+    size = len(weight[0])
+    neurons = NeuronConfig(size=size, state=QFormat(word_length=8), current_width=2, threshold=10)
+    return FixedDense(
+        **{"weight": np.array(weight), "weight_width": 8, "neurons": neurons} | options
+    )
+
+
+def sums(layer: FixedDense, lanes: int, steps: list[Step]) -> list[tuple[list[int], bool]]:
+    """Currents of each row, lanes without a neuron left out; and restart."""
+    weight = layer.weight.tolist()
+    size = len(weight[0])
+    rows = []
+    for restart, spikes in steps:
+        totals = [
+            sum(count * weight[k][n] for k, count in spikes) * 2**layer.weight_shift
+            for n in range(size)
+        ]
+        rows += [(totals[n : n + lanes], restart) for n in range(0, size, lanes)]
+    return rows
+
+
+def found_sums(sink: Any, size: int, lanes: int) -> list[tuple[list[int], bool]]:
+    starts = range(0, size, lanes)
+    return [
+        (list(word["current"])[: size - starts[k % len(starts)]], bool(word["restart"]))
+        for k, word in enumerate(sink.get())
+    ]
+
+
+def words_of(sources: list[Source]) -> list[dict[str, int]]:
+    names = ("address", "count", "last", "final", "restart")
+    return [dict(zip(names, map(int, source), strict=True)) for source in sources]
+
+
+@pytest.mark.parametrize("max_count", [1, 5, 255])
+@pytest.mark.parametrize(
+    ("inputs", "size", "lanes"),
+    [(1, 1, 1), (1, 3, 8), (3, 1, 1), (5, 8, 8), (4, 9, 8), (6, 7, 3), (7, 5, 1)],
+)
+def test_sums_of_random_steps(
+    bench: Any,
+    layer_of: Callable[..., FixedDense],
+    inputs: int,
+    size: int,
+    lanes: int,
+    max_count: int,
+) -> None:
+    for pace in PACES:
+        rng = random.Random(1000 * inputs + lanes)
+        layer = layer_of(rng, inputs, size, max_count=max_count)
+        steps = draw_steps(rng, inputs, min(max_count, 9), 6)
+        if max_count > 9:
+            steps.append((False, [(0, max_count)]))
+        synapses = SynapseArray(layer, lanes)
+        b = bench(synapses, seed=inputs)
+        b.source(synapses.i, words_of(sources_of(steps, synapses.sweeps)), chance=pace[0])
+        sink = b.sink(synapses.o, chance=pace[1])
+        expected = sums(layer, lanes, steps)
+        b.receive(sink, len(expected))
+        assert found_sums(sink, size, lanes) == expected
+
+
+def test_sums_at_both_ends(bench: Any) -> None:
+    """Every partial sum on the way to the largest and the smallest fits."""
+    layer = plain_layer([[127, -128], [127, -128], [127, -128]], max_count=7)
+    steps: list[Step] = [(False, [(0, 7), (1, 7), (2, 7)]), (False, [(0, 7)])]
+    synapses = SynapseArray(layer, 2)
+    b = bench(synapses)
+    b.source(synapses.i, words_of(sources_of(steps, 1)))
+    sink = b.sink(synapses.o)
+    b.run_until(lambda: len(sink.words) == 2)
+    assert found_sums(sink, 2, 2) == [([2667, -2688], False), ([889, -896], False)]
+
+
+@pytest.mark.parametrize("counts", [[1], [5], [0], [1, 1], [2, 3], [3, 1]])
+def test_sum_latency(bench: Any, counts: list[int]) -> None:
+    layer = plain_layer([[1, 2], [3, 4]], max_count=5)
+    synapses = SynapseArray(layer, 2)
+    steps: list[Step] = [(False, [(k, count) for k, count in enumerate(counts) if count])]
+    b = bench(synapses)
+    source, sink = b.source(synapses.i, words_of(sources_of(steps, 1))), b.sink(synapses.o)
+    b.run_until(lambda: len(sink.words) == 1)
+    assert synapses.latency == 3
+    assert sink.cycles[0] == source.cycles[-1] + synapses.latency
+
+
+def test_sum_throughput(bench: Any) -> None:
+    """A source of count n takes n cycles, one of count 0 takes one; nothing comes between."""
+    layer = plain_layer([[1, 2, 3], [4, 5, 6]], max_count=5)
+    synapses = SynapseArray(layer, 2)
+    steps: list[Step] = [(False, [(0, 5), (1, 1)]), (False, []), (True, [(1, 3)])] * 3
+    words = words_of(sources_of(steps, 2))
+    b = bench(synapses)
+    source, sink = b.source(synapses.i, words), b.sink(synapses.o)
+    b.run_until(lambda: len(sink.words) == 18)
+    # The last of a count's cycles is the one in which the source is accepted.
+    busy = np.cumsum([max(1, word["count"]) for word in words]) - 1
+    assert source.cycles == (source.cycles[0] - busy[0] + busy).tolist()
+
+
+def test_sum_without_back_pressure_is_not_lost(bench: Any) -> None:
+    """A row stays until it is taken, and the rows behind it wait."""
+    layer = plain_layer([[1], [2], [4]])
+    steps: list[Step] = [(False, [(k, 1)]) for k in (0, 1, 2)] * 4
+    synapses = SynapseArray(layer, 1)
+    b = bench(synapses)
+    b.source(synapses.i, words_of(sources_of(steps, 1)))
+    sink = b.sink(synapses.o, chance=0.0)
+
+    async def script(ctx: Any) -> None:
+        await ctx.tick().repeat(20)
+        assert ctx.get(synapses.o.valid)
+        sink.chance = 1.0
+        await b.until(ctx, lambda: len(sink.words) == 12)
+
+    b.run(script)
+    assert [word["current"][0] for word in sink.get()] == [1, 2, 4] * 4
+
+
+def test_sum_reset(bench: Any) -> None:
+    layer = plain_layer([[1, 2, 3], [10, 20, 30]], max_count=5)
+    synapses = SynapseArray(layer, 2)
+    step: Step = (True, [(0, 5), (1, 2)])
+    for cycles in range(1, 22):
+        b = bench(synapses, seed=cycles)
+        source = b.source(synapses.i, words_of(sources_of([step] * 4, 2)))
+        sink = b.sink(synapses.o)
+
+        async def script(ctx: Any, b: Any = b, ends: Any = (source, sink), n: int = cycles) -> None:
+            await ctx.tick().repeat(n)
+            await b.reset(ctx, *ends)
+            ends[0].put(words_of(sources_of([(False, [(1, 1)])], 2)))
+            await b.until(ctx, lambda: len(ends[1].words) == 2)
+            await ctx.tick().repeat(8)
+
+        b.run(script)
+        expected = [([10, 20], False), ([30], False)]
+        assert found_sums(sink, 3, 2) == expected, f"reset after {cycles} cycles"
+
+
+def test_source_layout() -> None:
+    fields = {name: field.width for name, field in source_layout(5, 7)}
+    assert fields == {"address": 3, "count": 3, "last": 1, "final": 1, "restart": 1}
+
+
+@pytest.mark.parametrize("lanes", [0, 257])
+def test_wrong_lanes(lanes: int) -> None:
+    with pytest.raises(ValueError, match=rf"^lanes must be 1 to 256, not {lanes}$"):
+        SynapseArray(plain_layer([[1]]), lanes)
+
+
+def test_wrong_kind_of_lanes() -> None:
+    with pytest.raises(TypeError, match=r"^lanes must be an integer, not '1'$"):
+        SynapseArray(plain_layer([[1]]), "1")  # type: ignore[arg-type]
