@@ -13,7 +13,7 @@ import pytest
 
 from spikeloom.boards import flow
 from spikeloom.boards.board import BOARDS
-from spikeloom.boards.flow import STAGES, FlowError, build
+from spikeloom.boards.flow import STAGES, BoardTooSmallError, FlowError, build
 from spikeloom.boards.tools import find_flow_tools
 from spikeloom.reference.neuron_fixed import DecayRule
 from spikeloom.rtl_gen.network import NetworkTop
@@ -152,6 +152,13 @@ def test_damaged_build_is_built_again(built, network, tmp_path: Path) -> None:
     assert again.bitstream.read_bytes() == result.bitstream.read_bytes()
 
 
+@pytest.mark.parametrize("facts", ["[]", "3", "{", "{}", '{"usage": 3}'])
+def test_damaged_facts_are_none(built, tmp_path: Path, facts: str) -> None:
+    (tmp_path / "top.bin").write_bytes(built[0].bitstream.read_bytes())
+    (tmp_path / "build.json").write_text(facts)
+    assert flow._load(tmp_path, built[0].inputs) is None
+
+
 def test_too_fast(built, network) -> None:
     """Timing missed: the earlier build stays, and there is no other."""
     folder = built[0].folder
@@ -170,9 +177,9 @@ def test_too_fast(built, network) -> None:
 @pytest.mark.usefixtures("no_tools")
 def test_too_much_memory(dense_network, tmp_path: Path) -> None:
     with pytest.raises(
-        FlowError,
+        BoardTooSmallError,
         match=r"^the network is too big for iCEBreaker: it needs at least 202 block RAMs of 30;"
-        r" about 14 % of its weights would fit$",
+        r" about 14903 of its 100352 weights would fit$",
     ):
         build(NetworkTop(dense_network(784, 128), 8), BOARD, tmp_path / "out")
     assert os.listdir(tmp_path) == []
@@ -181,9 +188,9 @@ def test_too_much_memory(dense_network, tmp_path: Path) -> None:
 def test_too_many_multipliers(dense_network, tmp_path: Path) -> None:
     network = NetworkTop(dense_network(4, 9, DecayRule.MULTIPLIER), 9)
     with pytest.raises(
-        FlowError,
+        BoardTooSmallError,
         match=r"^the network is too big for iCEBreaker: it needs 9 DSPs of 8;"
-        r" about 88 % of its lanes would fit$",
+        r" about 8 of its 9 lanes would fit$",
     ):
         build(network, BOARD, tmp_path / "out")
     assert os.listdir(tmp_path) == []

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from spikeloom.reference.scenario import Scenario
+from spikeloom.rtl_gen.output import MARKER, mark
 
 
 def test_an_array_from_options(run, tmp_path):
@@ -82,7 +83,7 @@ def test_a_network_from_a_file(run, tmp_path):
         (["--lanes", 0], "lanes must be 1 to 256, not 0"),
         (["--lanes", 257], "lanes must be 1 to 256, not 257"),
         (["--lanes", "x"], "argument --lanes: invalid int value: 'x'"),
-        (["--neurons", 0], "size must be 1 to 1048576, not 0"),
+        (["--neurons", 0], "neurons must be 1 to 1048576, not 0"),
         (["--state-width", 33], "state must be a signed word of 4 to 32 bits"),
         (["--state-width", 3], "state must be a signed word of 4 to 32 bits"),
         (["--current-width", 49], "current_width must be 2 to 48, not 49"),
@@ -92,7 +93,15 @@ def test_a_network_from_a_file(run, tmp_path):
         (["--v-th", "inf"], "v_th must be finite, not inf"),
         (["--tau", -1], "tau must be positive, not -1.0"),
         (["--dt", "nan"], "dt must be positive and finite, not nan"),
-        (["--scale", "inf"], "must be finite"),
+        (["--tau", 0.05], "tau must be at least dt=1 where the decay is 'euler', not 0.05"),
+        (["--v-min", 0.5], "v_min must be at most 0, not 0.5"),
+        (["--scale", "inf"], "scale must be positive and finite, not inf"),
+        (["--scale", "nan"], "scale must be positive and finite, not nan"),
+        (["--scale", 0], "scale must be positive and finite, not 0.0"),
+        (["--name", "a\nb"], "name must be printable and not empty, not 'a\\nb'"),
+        (["--weight-width", 8], "--weight-width has no effect on a neuron array; leave it out"),
+        (["--weight-shift", 0], "--weight-shift has no effect on a neuron array; leave it out"),
+        (["--max-count", 1], "--max-count has no effect on a neuron array; leave it out"),
         (["--max-spikes", 2], "max_spikes must be 1, 3, 7, 15, 31, 63, 127 or 255, not 2"),
         (["--max-spikes", 3], "max_spikes must be 1 where the reset is not by subtraction"),
         (["--refractory-steps", 999], "refractory_steps must be 0 to 255, not 999"),
@@ -127,6 +136,10 @@ def test_wrong_options(run, tmp_path, options, message):
         ({"fixed": "weight_width = 17"}, "weight_width must be 2 to 16, not 17"),
         ({"fixed": "state_width = 4"}, "layer 0 does not fit: threshold must be 1 to 7"),
         ({"neuron": "v_th = ["}, "must be a TOML file, but"),
+        ({"profile": 'name = "a\\u001b"'}, "name must be printable and not empty, not 'a\\x1b'"),
+        ({"design": "neurons = 4"}, "neurons in [design] has no effect on a network; leave it out"),
+        ({"fixed": "scale = 2"}, "scale in [fixed] has no effect on a network; leave it out"),
+        ({"fixed": "current_width = 8"}, "current_width in [fixed] has no effect on a network"),
     ],
 )
 def test_wrong_files(run, tmp_path, changes, message):
@@ -137,6 +150,61 @@ def test_wrong_files(run, tmp_path, changes, message):
     assert message in complaint
     assert complaint.count("\n") == 1
     assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize("option", ["neurons", "scale", "current-width"])
+def test_options_that_a_network_has_not(run, tmp_path, option):
+    config = _write_network(tmp_path)
+    code, _, complaint = run("generate", config, f"--{option}", 4, "-o", tmp_path / "out")
+    assert code == 2
+    assert f"--{option} has no effect on a network; leave it out" in complaint
+    assert complaint.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("layer = 3", "must be [[layer]] tables, one a layer, in two brackets"),
+        ('[layer]\nweight = "w.npy"', "must be [[layer]] tables, one a layer, in two brackets"),
+        ("layer = [3]", "layer 0 must be a table, not 3"),
+        ("design = 3", "[design] must be a table, not 3"),
+    ],
+)
+def test_what_is_no_table(run, tmp_path, text, message):
+    (tmp_path / "net.toml").write_text(text)
+    code, _, complaint = run("generate", tmp_path / "net.toml", "-o", tmp_path / "out")
+    assert code == 2
+    assert message in complaint
+    assert complaint.count("\n") == 1
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(4, 1), (1, 3), (1, 1)])
+def test_a_single_column_or_row(run, tmp_path, rows, columns):
+    np.savetxt(tmp_path / "w.csv", np.ones((rows, columns)), delimiter=",")
+    np.savetxt(tmp_path / "b.csv", np.zeros(columns))
+    (tmp_path / "net.toml").write_text('[[layer]]\nweight = "w.csv"\nbias = "b.csv"\n')
+    code, _, _ = run("generate", tmp_path / "net.toml", "-o", tmp_path / "out")
+    assert code == 0
+    (population,) = json.loads((tmp_path / "out" / "network.json").read_text())["populations"]
+    assert (population["inputs"], population["neurons"]["size"]) == (rows, columns)
+
+
+@pytest.mark.parametrize("size", [1, 2, 4])
+def test_biases_of_a_wrong_number(run, tmp_path, size):
+    config = _write_network(tmp_path)
+    np.savetxt(tmp_path / "b1.csv", np.zeros(size))
+    code, _, complaint = run("generate", config, "-o", tmp_path / "out")
+    assert code == 2
+    assert f"layer 1 must have 3 biases, one a neuron, but b1.csv holds {size}" in complaint
+    assert complaint.count("\n") == 1
+
+
+def test_an_empty_file(run, tmp_path):
+    config = _write_network(tmp_path)
+    (tmp_path / "w1.csv").write_text("")
+    code, _, complaint = run("generate", config, "-o", tmp_path / "out")
+    assert code == 2
+    assert complaint.count("\n") == 1
 
 
 @pytest.mark.parametrize(
@@ -174,3 +242,22 @@ def test_a_folder_of_ours_is_replaced_whole(run, tmp_path):
     assert (out / "second.v").is_file()
     assert not (out / "first.v").exists()
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_the_work_of_a_user_is_not_replaced(run, tmp_path):
+    out = tmp_path / "out"
+    assert run("generate", "--neurons", 2, "-o", out)[0] == 0
+    testbench = out / "test_neuron_array.py"
+    testbench.write_text(testbench.read_text() + "# mine\n")
+    code, _, complaint = run("generate", "--neurons", 2, "-o", out)
+    assert code == 2
+    assert f"test_neuron_array.py was changed in {out} after spikeloom wrote it" in complaint
+    assert testbench.read_text().endswith("# mine\n")
+
+
+def test_the_folder_of_another_command_is_not_replaced(run, tmp_path):
+    mark(tmp_path, "demo")
+    code, _, complaint = run("generate", "-o", tmp_path)
+    assert code == 2
+    assert "was written by another command than `spikeloom generate`" in complaint
+    assert [path.name for path in tmp_path.iterdir()] == [MARKER]

@@ -1,13 +1,17 @@
+import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
 from spikeloom.cli import generate
 from spikeloom.cli.main import main
+from spikeloom.rtl_gen.output import MARKER
 from spikeloom.sim.runner import SimulationError
 
 
@@ -86,22 +90,117 @@ def test_nothing_heavy_is_imported_before_it_is_needed():
     assert answer.stdout.strip() == "[]"
 
 
-def test_an_interrupt_leaves_nothing(tmp_path):
-    # A design that takes seconds to write, interrupted as soon as its folder is begun.
+@pytest.mark.parametrize("command", ["--version", "--help"])
+def test_the_version_is_told_at_once(command):
+    code = "import sys; sys.argv = ['spikeloom', sys.argv[1]]\ntry:\n"
+    code += "    from spikeloom.cli.main import main; main()\n"
+    code += "finally:\n    print('numpy' in sys.modules, file=sys.stderr)"
+    answer = subprocess.run(
+        [sys.executable, "-c", code, command], capture_output=True, text=True, check=True
+    )
+    assert answer.stderr.strip() == str(command == "--help")
+
+
+# A design that takes seconds to write.
+SLOW = ("generate", "--neurons", "4000", "--samples", "8", "--steps", "64")
+
+
+def _start(*arguments):
+    """Start the command and wait until Python itself has started."""
+    code = "from spikeloom.cli.main import main; print('started', flush=True); exit(main())"
     process = subprocess.Popen(
-        [
-            *(sys.executable, "-m", "spikeloom.cli.main", "generate", "--neurons", "4000"),
-            *("--samples", "8", "--steps", "64", "-o", str(tmp_path / "out")),
-        ],
+        [sys.executable, "-c", code, *map(str, arguments)],
         stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
         text=True,
     )
+    assert process.stdout.readline() == "started\n"
+    return process
+
+
+def _interrupted(process, number):
+    """Send a signal and give the answer, when no child is left."""
+    children = _children(process.pid)
+    process.send_signal(number)
+    _, complaint = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert complaint.endswith("spikeloom: interrupted; nothing half-written is left\n")
+    assert "Traceback" not in complaint
+    # A child's child ends on its own, a moment later.
+    end = time.monotonic() + 10
+    while any(map(_runs, children)) and time.monotonic() < end:
+        time.sleep(0.01)
+    assert [child for child in children if _runs(child)] == []
+
+
+def _runs(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def _children(pid):
+    """All processes below one."""
+    found = []
+    with contextlib.suppress(FileNotFoundError):
+        for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+            found += [int(child), *_children(child)]
+    return found
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_interrupt_leaves_nothing(tmp_path, number):
+    # As soon as the folder is begun.
+    process = _start(*SLOW, "-o", tmp_path / "out")
     while process.poll() is None and not list(tmp_path.iterdir()):
         time.sleep(0.01)
     assert process.poll() is None, "it was too fast to be interrupted"
-    process.send_signal(signal.SIGINT)
-    _, complaint = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert "interrupted" in complaint
-    assert "Traceback" not in complaint
+    _interrupted(process, number)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("seconds", [0.05, 0.15, 0.3, 0.6, 1.2])
+def test_an_interrupt_at_any_moment(tmp_path, number, seconds):
+    """While modules are imported, vectors are computed, Yosys runs."""
+    process = _start(*SLOW, "-o", tmp_path / "out")
+    time.sleep(seconds)
+    assert process.poll() is None, "it was too fast to be interrupted"
+    _interrupted(process, number)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(shutil.which("iverilog") is None, reason="icarus was not found")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("moment", ["start", "child"])
+def test_an_interrupt_ends_the_simulator(run, tmp_path, number, moment):
+    out = tmp_path / "out"
+    size = ("--neurons", 64, "--samples", 8, "--steps", 64)
+    assert run("generate", *size, "-o", out)[0] == 0
+    process = _start("verify", out, "--simulator", "icarus")
+    time.sleep(0.2)
+    while moment == "child" and process.poll() is None and len(_children(process.pid)) < 2:
+        time.sleep(0.01)
+    assert process.poll() is None, "it was too fast to be interrupted"
+    _interrupted(process, number)
+    assert not (out / "results.xml").exists()
+    assert [path for path in tmp_path.rglob(".*") if path.name != MARKER] == []
+
+
+def test_a_second_signal_does_not_interrupt_the_clean_up(monkeypatch):
+    cleaned = []
+
+    def fail(*_):
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(10)
+        finally:
+            os.kill(os.getpid(), signal.SIGINT)
+            cleaned.append(True)
+
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(generate, "check_output", fail)
+    assert main(["generate", "-o", "x"]) == 130
+    assert cleaned == [True]
+    assert signal.getsignal(signal.SIGTERM) is before

@@ -4,6 +4,8 @@ from xml.etree import ElementTree
 
 import pytest
 
+from spikeloom.cli import verify
+
 pytestmark = pytest.mark.skipif(shutil.which("iverilog") is None, reason="icarus was not found")
 
 
@@ -44,6 +46,20 @@ def test_a_folder_that_is_none(run, tmp_path):
     code, _, complaint = run("verify", tmp_path / "nowhere")
     assert code == 2
     assert "must be a folder that `spikeloom generate` wrote" in complaint
+
+
+def test_no_cocotb(run, folder, monkeypatch):
+    monkeypatch.setattr(verify, "find_spec", lambda name: None)
+    code, _, complaint = run("verify", folder)
+    assert code == 1
+    assert complaint == (
+        "spikeloom: cocotb is not there; to get it, type: pip install 'spikeloom[sim]'\n"
+    )
+
+
+def test_what_verify_leaves_is_no_hindrance(run, folder):
+    assert run("verify", folder, "--simulator", "icarus")[0] == 0
+    assert run("generate", "--neurons", 2, "-o", folder)[0] == 0
 
 
 def test_no_simulator(run, folder, monkeypatch):

@@ -56,7 +56,7 @@ def test_shift_right_leaves_its_argument_alone(rounding: Rounding) -> None:
 
 
 def test_shift_right_wrong_bits() -> None:
-    with pytest.raises(ValueError, match=r"^bits must not be negative, not -1$"):
+    with pytest.raises(ValueError, match=r"^bits must be 0 to 62, not -1$"):
         shift_right(1, -1, Rounding.FLOOR)
 
 

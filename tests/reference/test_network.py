@@ -210,6 +210,26 @@ def test_fixed_dense_wrong_weight() -> None:
         dense([[1.0]])
 
 
+@pytest.mark.parametrize("value", [1.0, "1", True, None])
+@pytest.mark.parametrize("name", ["weight_width", "weight_shift", "max_count"])
+def test_fixed_dense_wrong_kind_of_integer(name: str, value: object) -> None:
+    with pytest.raises(TypeError, match=rf"^{name} must be an integer, not {value!r}$"):
+        dense([[1]], **{name: value})
+
+
+def test_fixed_dense_wrong_weight_beyond_64_bits() -> None:
+    """An unsigned number that would be small if it were reinterpreted."""
+    weight = np.array([[2**64 - 1]], dtype=np.uint64)
+    with pytest.raises(ValueError, match=r"^weight must fit 8 bits, -128 to 127, but ranges"):
+        dense(weight)
+
+
+def test_current_wrong_kind_of_counts() -> None:
+    with pytest.raises(TypeError, match=r"^counts must hold integers, not float64$"):
+        dense([[1]]).current([[0.5]])
+    assert dense([[7]]).current([[True]]).tolist() == [[7]]
+
+
 def test_fixed_network() -> None:
     first = dense(np.ones((3, 4), dtype=int), max_count=7)
     second = dense(np.ones((4, 2), dtype=int))

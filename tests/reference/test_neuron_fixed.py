@@ -478,6 +478,11 @@ def test_step_wrong_current(current: int) -> None:
         step(initial_state(config()), [current], config())
 
 
+def test_step_wrong_kind_of_current() -> None:
+    with pytest.raises(TypeError, match=r"^current must hold integers, not float64$"):
+        step(initial_state(config()), [1.7], config())
+
+
 SHIFT = {"decay_rule": DecayRule.SHIFT, "decay": 1}
 MULTIPLIER = {"decay_rule": DecayRule.MULTIPLIER}
 CONSTANT = {"decay_rule": DecayRule.CONSTANT}

@@ -175,15 +175,19 @@ def test_many_spikes(
 
 def test_refractory_steps_hold_the_potential() -> None:
     neuron = FloatNeuron(profile=Profile(**PLAIN, refractory_steps=2), v_th=4.0, v_reset=1.0)
-    # 3, 6 -> spike, held twice at 1, 4 -> spike, held twice, spike
-    assert run(neuron, [3.0] * 8) == ([3, 1, 1, 1, 1, 1, 1, 1], [0, 1, 0, 0, 1, 0, 0, 1])
+    # 2, 4 -> spike, held twice at 1, 3, 5 -> spike, held twice at 1
+    assert run(neuron, [2.0] * 8) == ([2, 1, 1, 1, 3, 1, 1, 1], [0, 1, 0, 0, 0, 1, 0, 0])
+    # Input that would bring a spike in each step is ignored as well.
+    assert run(neuron, [5.0] * 7) == ([1] * 7, [1, 0, 0, 1, 0, 0, 1])
 
 
 def test_refractory_steps_with_the_old_potential() -> None:
     profile = Profile(**PLAIN, refractory_steps=1, compared=Compared.OLD)
     neuron = FloatNeuron(profile=profile, v_th=4.0, v_reset=1.0)
-    # 3, 6, spike and 1 + 3, held, spike and 1 + 3, held
-    assert run(neuron, [3.0] * 6) == ([3, 6, 4, 4, 4, 4], [0, 0, 1, 0, 1, 0])
+    # 2, 4, spike and 1 + 2, held at 3, 5, spike and 1 + 2, held at 3
+    assert run(neuron, [2.0] * 7) == ([2, 4, 3, 3, 5, 3, 3], [0, 0, 1, 0, 0, 1, 0])
+    # 5, spike and 1 + 5, held at 6 though that is above the threshold, spike
+    assert run(neuron, [5.0] * 6) == ([5, 6, 6, 6, 6, 6], [0, 1, 0, 1, 0, 1])
 
 
 def test_floor() -> None:

@@ -79,7 +79,7 @@ def test_wrong_reset(reset: Reset) -> None:
         Profile(name="wrong", reset=reset, max_spikes=3)
 
 
-@pytest.mark.parametrize("steps", [-1, 256, 0.5])
+@pytest.mark.parametrize("steps", [-1, 256])
 def test_wrong_refractory_steps(steps: int) -> None:
     with pytest.raises(ValueError, match=rf"^refractory_steps must be 0 to 255, not {steps}$"):
         Profile(name="wrong", refractory_steps=steps)
@@ -93,3 +93,35 @@ def test_every_legal_spike_rule(max_spikes: int, steps: int) -> None:
     )
     assert (profile.max_spikes, profile.refractory_steps) == (max_spikes, steps)
     check_spike_rule(Reset.SUBTRACT, max_spikes, steps)
+
+
+@pytest.mark.parametrize("name", ["", "two\nlines", "bell\a", "tab\t"])
+def test_wrong_name(name: str) -> None:
+    """It stands in a comment of the Verilog, which ends with its line."""
+    with pytest.raises(ValueError, match=r"^name must be printable and not empty, not "):
+        Profile(name=name)
+
+
+@pytest.mark.parametrize("value", [1.0, "1", True, None])
+@pytest.mark.parametrize("name", ["max_spikes", "refractory_steps"])
+def test_wrong_kind_of_integer(name: str, value: object) -> None:
+    with pytest.raises(TypeError, match=rf"^{name} must be an integer, not {value!r}$"):
+        Profile(**{"name": "wrong", name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("decay", "Decay"),
+        ("input_gain", "InputGain"),
+        ("order", "Order"),
+        ("comparison", "Comparison"),
+        ("compared", "Compared"),
+        ("reset", "Reset"),
+        ("rounding", "Rounding"),
+        ("overflow", "Overflow"),
+    ],
+)
+def test_wrong_kind_of_option(name: str, kind: str) -> None:
+    with pytest.raises(TypeError, match=rf"^{name} must be an? {kind}, not 'none'$"):
+        Profile(**{"name": "wrong", name: "none"})

@@ -77,6 +77,13 @@ def test_decay(decay: Decay, rule: DecayRule, value: int) -> None:
     assert (config.decay_rule, config.decay) == (rule, value)
 
 
+@pytest.mark.parametrize(("tau", "multiplier"), [(7.0, 219), (9.0, 228), (2.8, 165)])
+def test_decay_is_the_nearest(tau: float, multiplier: int) -> None:
+    """Of 256 * (1 - 1/tau): 219.43, 227.56 and 164.57."""
+    neuron = FloatNeuron(profile=Profile(name="euler"), v_th=1.0, tau=tau)
+    assert quantize_neurons(neuron, 1, scale=100).decay == multiplier
+
+
 def test_no_floor_stays_none() -> None:
     neuron = FloatNeuron(profile=Profile(**PLAIN), v_th=1.0)
     assert quantize_neurons(neuron, 1, scale=10).floor is None
@@ -98,11 +105,11 @@ def test_bias_of_each_neuron_replaces_the_neurons_own() -> None:
 def test_network_by_hand() -> None:
     """The largest weight, -0.5, becomes -7 in four bits: 14 units for 1, 56 with the shift."""
     neuron = FloatNeuron(profile=Profile(**PLAIN, reset=Reset.SUBTRACT), v_th=0.75, bias=0.125)
-    layer = FloatDense(np.array([[0.5, -0.25], [0.1, -0.5]]), neuron, np.array([0.0, 0.0625]))
+    layer = FloatDense(np.array([[0.5, -0.25], [0.12, -0.5]]), neuron, np.array([0.0, 0.0625]))
     network = quantize(FloatNetwork((layer,)), weight_width=4, weight_shift=2, state_width=10)
     (fixed,) = network.layers
-    # 14 * (0.5, -0.25, 0.1, -0.5) = 7, -3.5 (to the even -4), 1.4, -7
-    assert fixed.weight.tolist() == [[7, -4], [1, -7]]
+    # 14 * (0.5, -0.25, 0.12, -0.5) = 7, -3.5 (to the even -4), 1.68, -7
+    assert fixed.weight.tolist() == [[7, -4], [2, -7]]
     assert (fixed.weight_width, fixed.weight_shift, fixed.max_count) == (4, 2, 1)
     assert fixed.neurons.threshold == 42
     # 56 * 0.125 = 7 and 56 * 0.1875 = 10.5, to the even 10
@@ -197,3 +204,52 @@ def test_wrong_decay() -> None:
     neuron = FloatNeuron(profile=Profile(name="euler", dt=2.0), v_th=1.0)
     with pytest.raises(ValueError, match=r"^decay must be 0 to 256, not -256$"):
         quantize_neurons(neuron, 1, scale=1.0)
+
+
+@pytest.mark.parametrize("tau", [2.1, 100.0, 255.0, 256.0, 257.0, 500.0, 1000.0, 20000.0])
+@pytest.mark.parametrize("decay", [Decay.EULER, Decay.EXPONENTIAL])
+def test_wrong_decay_fraction(decay: Decay, tau: float) -> None:
+    """Refused exactly where the factor would round to 1; the bits it names are the fewest."""
+    neuron = FloatNeuron(profile=Profile(name="slow", decay=decay), v_th=1.0, tau=tau)
+    alpha = 1 - 1 / tau if decay is Decay.EULER else math.exp(-1 / tau)
+    fewest = min(bits for bits in range(1, 17) if round(alpha * 2**bits) < 2**bits)
+    for bits in range(1, 17):
+        if bits >= fewest:
+            config = quantize_neurons(neuron, 1, scale=1.0, decay_fraction=bits)
+            assert config.decay == round(alpha * 2**bits)
+            continue
+        message = rf"^decay_fraction must be at least {fewest} for tau {tau:g}, .* not {bits}$"
+        with pytest.raises(ValueError, match=message):
+            quantize_neurons(neuron, 1, scale=1.0, decay_fraction=bits)
+
+
+def test_decay_of_one_is_no_decay() -> None:
+    """A shift or a leak of nothing stays as it is."""
+    profile = Profile(name="none", decay=Decay.CONSTANT)
+    assert quantize_neurons(FloatNeuron(profile=profile, v_th=1.0), 1, scale=1.0).decay == 0
+
+
+@pytest.mark.parametrize(("leak", "units"), [(0.006, 1), (-0.006, -1), (0.3, 30)])
+def test_leak(leak: float, units: int) -> None:
+    profile = Profile(name="leak", decay=Decay.CONSTANT)
+    neuron = FloatNeuron(profile=profile, v_th=1.0, v_leak=leak)
+    assert quantize_neurons(neuron, 1, scale=100.0).decay == units
+
+
+@pytest.mark.parametrize("leak", [0.004, -0.004])
+def test_wrong_leak(leak: float) -> None:
+    profile = Profile(name="leak", decay=Decay.CONSTANT)
+    neuron = FloatNeuron(profile=profile, v_th=1.0, v_leak=leak)
+    message = rf"^leak of {leak:g} a step must not vanish, but is less than half of .* 0\.01$"
+    with pytest.raises(ValueError, match=message):
+        quantize_neurons(neuron, 1, scale=100.0)
+
+
+def test_wrong_profiles() -> None:
+    neurons = [
+        FloatNeuron(profile=Profile(**PLAIN | {"name": name}), v_th=1.0) for name in ("a", "b")
+    ]
+    layers = tuple(FloatDense(np.array([[1.0]]), neuron) for neuron in neurons)
+    message = r"^all layers must have one profile, but layer 1 has another$"
+    with pytest.raises(ValueError, match=message):
+        quantize(FloatNetwork(layers))

@@ -82,6 +82,11 @@ def test_of_neurons_wrong_current() -> None:
         Scenario.of_neurons(integrators(1), [[[8]]])
 
 
+def test_of_neurons_wrong_kind_of_current() -> None:
+    with pytest.raises(TypeError, match=r"^current must hold integers, not float64$"):
+        Scenario.of_neurons(integrators(1), [[[0.5]]])
+
+
 def test_head(scenario: Scenario) -> None:
     head = scenario.head(2)
     assert head.stimulus.tolist() == scenario.stimulus.tolist()[:2]
@@ -138,12 +143,14 @@ def test_load_encrypted(scenario: Scenario, tmp_path: Path, byte: bytes) -> None
         Scenario.load(path)
 
 
-@pytest.mark.parametrize("missing", ["stimulus", "spikes", "membrane_0"])
-def test_load_missing_array(tmp_path: Path, missing: str) -> None:
-    arrays = {name: np.zeros((1, 1, 1)) for name in ("stimulus", "spikes", "membrane_0", "more")}
+@pytest.mark.parametrize("missing", ["stimulus", "spikes", "membrane_0", "membrane_1"])
+def test_load_missing_array(scenario: Scenario, tmp_path: Path, missing: str) -> None:
+    scenario.save(tmp_path / "whole.npz")
+    with np.load(tmp_path / "whole.npz") as whole:
+        arrays = dict(whole)
     del arrays[missing]
     np.savez(tmp_path / "scenario.npz", **arrays)
-    with pytest.raises(ValueError, match="must be a scenario file, but "):
+    with pytest.raises(ValueError, match=r"scenario\.npz must be a scenario file, but "):
         Scenario.load(tmp_path / "scenario.npz")
 
 

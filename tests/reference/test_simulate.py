@@ -143,6 +143,12 @@ def test_run_neurons_wrong_current() -> None:
         run_neurons(config, [[[0], [8]]])
 
 
+def test_run_neurons_wrong_kind_of_current() -> None:
+    config = NeuronConfig(size=1, state=QFormat(word_length=8), current_width=4, threshold=10)
+    with pytest.raises(TypeError, match=r"^current must hold integers, not float64$"):
+        run_neurons(config, [[[0.5]]])
+
+
 def test_counts_and_decision() -> None:
     spikes = np.zeros((3, 200, 3), dtype=np.uint8)
     spikes[0, :, 2] = 255  # more than one byte holds

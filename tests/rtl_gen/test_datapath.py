@@ -212,7 +212,14 @@ def test_parameters_that_differ_go_into_the_memory() -> None:
 def test_parameters_from_signals(seed: int, config_of: Callable[..., NeuronConfig]) -> None:
     """Two neurons whose parameters all differ: chosen by a signal, as a memory would."""
     rng = random.Random(seed)
-    for rule in DecayRule:
+    # The second needs the widest word that there is for it.
+    decays = {
+        DecayRule.MULTIPLIER: (5, 8),
+        DecayRule.SHIFT: (2, 16),
+        DecayRule.CONSTANT: (7, -8),
+        DecayRule.NONE: (0, 0),
+    }
+    for rule, decay in decays.items():
         config = config_of(
             rng,
             2,
@@ -222,7 +229,7 @@ def test_parameters_from_signals(seed: int, config_of: Callable[..., NeuronConfi
             decay_fraction=3,
             threshold=(2, 7),
             bias=(-8, 5),
-            decay=(0, 0) if rule is DecayRule.NONE else (1, 5),
+            decay=decay,
             refractory_steps=0,
         )
         shapes = parameter_shapes(config)

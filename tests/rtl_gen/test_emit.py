@@ -45,7 +45,7 @@ def layer(inputs, size, **options):
         threshold=tuple(range(50, 50 + size)),
         decay_rule=DecayRule.SHIFT,
         decay=3,
-        refractory_steps=2,
+        refractory_steps=5,
         **options,
     )
     weight = np.arange(inputs * size).reshape(inputs, size) % 15 - 7
@@ -241,11 +241,11 @@ def test_sidecar() -> None:
     assert neurons["threshold"] == [50, 51, 52]
     assert neurons["state"]["word_length"] == 12
     assert (neurons["decay_rule"], neurons["decay"]) == ("shift", 3)
-    assert (neurons["floor"], neurons["refractory_steps"]) == (-9, 2)
-    # Two sweeps over 5 inputs of four 4-bit weights; a 12-bit state and 2 bits that count to 2.
+    assert (neurons["floor"], neurons["refractory_steps"]) == (-9, 5)
+    # Two sweeps over 5 inputs of four 4-bit weights; a 12-bit state and 3 bits that count to 5.
     weights, state = first["memories"]["weights"], first["memories"]["state"]
     assert (weights["rows"], weights["width"]) == (10, 16)
-    assert (state["rows"], state["width"]) == (2, 4 * 14)
+    assert (state["rows"], state["width"]) == (2, 4 * 15)
 
 
 def test_sidecar_of_neurons() -> None:

@@ -386,6 +386,24 @@ def test_illegal_events_do_no_harm(
     assert unpacked(top.o, sink.words) == expected, f"seed {seed}"
 
 
+@pytest.mark.parametrize(("sizes", "lanes"), STACKS)
+def test_latency(bench: Any, sizes: list[int], lanes: int | list[int]) -> None:
+    """A silent step's tick from input to output, step after step of a network at rest."""
+    top = NetworkTop(integrators(sizes), lanes)
+    b = bench(top)
+    source, sink = b.source(top.i), b.sink(top.o)
+
+    async def script(ctx: Any) -> None:
+        for step in range(3):
+            source.put(words(top.i, [(TICK, 0, 0)]))
+            await b.until(ctx, lambda n=step + 1: len(sink.words) == n)
+            await ctx.tick().repeat(10)
+
+    b.run(script)
+    latencies = [out - into for into, out in zip(source.cycles, sink.cycles, strict=True)]
+    assert latencies == [top.latency] * 3
+
+
 def test_layers_work_on_different_steps(bench: Any) -> None:
     """Two layers in a row take no longer for a step than the slower one alone."""
     sizes = [4, 24, 24]

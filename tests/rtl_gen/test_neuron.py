@@ -155,7 +155,7 @@ def test_many_spikes_at_once(bench: Any, compared: Compared) -> None:
         ),
     ],
 )
-@pytest.mark.parametrize("size", [3, 40])
+@pytest.mark.parametrize("size", [3, 7, 12, 40])
 def test_latency_and_throughput(
     bench: Any, options: dict[str, Any], latency: int, size: int
 ) -> None:
@@ -270,6 +270,26 @@ def test_probes_at_any_time(bench: Any, config_of: Callable[..., NeuronConfig], 
         assert list(answer) == present + [0] * (lanes - len(present)), f"seed {seed}, step {step}"
         steps_seen.add(step)
     assert len(steps_seen) > 3
+
+
+def test_output_does_not_wait_for_ready(bench: Any) -> None:
+    """With nobody to take its rows, the array fills up, and its first row is there."""
+    config = NeuronConfig(size=40, **PLAIN)
+    array = NeuronArray(config, 3)
+    b = bench(array)
+    currents = np.zeros((1, 2, 40), dtype=np.int64)
+    source = b.source(array.i, beats(random.Random(1), config, 3, currents))
+    b.sink(array.o, chance=0.0)
+
+    async def script(ctx: Any) -> None:
+        await ctx.tick().repeat(array.latency - 1)
+        assert not ctx.get(array.o.valid)
+        await ctx.tick()
+        assert ctx.get(array.o.valid)
+        await ctx.tick().repeat(20)
+        assert len(source.cycles) == array.latency
+
+    b.run(script)
 
 
 def test_probe_waits_for_the_pipeline(bench: Any) -> None:

@@ -12,6 +12,7 @@ from spikeloom.rtl_gen.network import NetworkTop
 from spikeloom.rtl_gen.neuron import NeuronArray
 from spikeloom.sim import engine as engine_module
 from spikeloom.sim.engine import run_engine
+from spikeloom.sim.vectors import Command, Vectors, vectors
 
 icarus = pytest.mark.parametrize("simulator", ["icarus"], indirect=True)
 
@@ -131,3 +132,60 @@ def test_wrong_hardware_is_noticed(simulator, tmp_path, change):
 def test_an_unknown_engine_is_refused(tmp_path):
     with pytest.raises(ValueError, match="engine must be one of verilator, icarus, amaranth"):
         _run("modelsim", _array(), _array_scenario(_array()), tmp_path)
+
+
+@pytest.mark.parametrize("gap", [-1, 241])
+def test_wrong_gap(tmp_path, gap):
+    with pytest.raises(ValueError, match=f"gap must be 0 to 240, not {gap}"):
+        _run("amaranth", _array(), _array_scenario(_array()), tmp_path, gap)
+
+
+@icarus
+def test_the_widest_gap(simulator, tmp_path):
+    top = _array()
+    scenario = _array_scenario(top)
+    _assert_all_equal(_run(simulator, top, scenario, tmp_path, gap=240), scenario)
+    _assert_all_equal(_run("amaranth", top, scenario, tmp_path, gap=240), scenario)
+
+
+@icarus
+def test_folders_with_long_names_and_spaces(simulator, tmp_path):
+    folder = tmp_path / ("long " * 20) / ("longer " * 20)
+    top = _array()
+    scenario = _array_scenario(top)
+    _assert_all_equal(_run(simulator, top, scenario, folder), scenario)
+
+
+@pytest.mark.parametrize("engine", ["icarus", "amaranth"])
+def test_a_design_that_stops_is_different(engine, tmp_path, monkeypatch):
+    """More words are awaited than the design will ever send."""
+    if engine == "icarus" and engine_module.find_simulators()[engine].found is None:
+        pytest.skip("icarus was not found")
+    top = _array()
+    scenario = _array_scenario(top)
+
+    def one_too_many(*arguments, **options):
+        played = vectors(*arguments, **options)
+        return Vectors([*played.commands, (Command.AWAIT, 10**6)], played.outputs, played.rows)
+
+    monkeypatch.setattr(engine_module, "vectors", one_too_many)
+    run = _run(engine, top, scenario, tmp_path)
+    assert "but is nothing (54 words came out, 108 must)" in run.difference
+
+
+@pytest.mark.parametrize("engine", ["icarus", "amaranth"])
+def test_an_error_flag_is_noticed(engine, random_network, tmp_path, monkeypatch):
+    """A stimulus with a count that is illegal, and that the golden model did not have."""
+    if engine == "icarus" and engine_module.find_simulators()[engine].found is None:
+        pytest.skip("icarus was not found")
+    network, lanes, stimulus = random_network(5)
+    scenario = Scenario.of(network, stimulus)
+
+    def with_an_illegal_event(*arguments, **options):
+        played = vectors(*arguments, **options)
+        # Kind 3 does not exist; the guard swallows it, and nothing else changes.
+        return Vectors([(Command.SEND, 3), *played.commands], played.outputs, played.rows)
+
+    monkeypatch.setattr(engine_module, "vectors", with_an_illegal_event)
+    run = _run(engine, NetworkTop(network, lanes), scenario, tmp_path)
+    assert "legal events for illegal ones" in run.difference

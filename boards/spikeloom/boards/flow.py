@@ -15,9 +15,18 @@ from spikeloom.boards.board import Board
 from spikeloom.boards.tools import FlowTool, find_flow_tools
 from spikeloom.boards.top import BoardTop
 from spikeloom.rtl_gen.link.serial import EventNetwork
+from spikeloom.rtl_gen.network import NetworkTop
 from spikeloom.rtl_gen.output import check_output, whole_folder
 
-__all__ = ["STAGES", "BuildResult", "FlowError", "PathStep", "Usage", "build"]
+__all__ = [
+    "STAGES",
+    "BoardTooSmallError",
+    "BuildResult",
+    "FlowError",
+    "PathStep",
+    "Usage",
+    "build",
+]
 
 STAGES = ("elaborate", "prepare tools", "synthesise", "place and route", "pack")
 """What :func:`build` does, in order. YoWASP's tools compile themselves when they are prepared for
@@ -44,6 +53,10 @@ _RESOURCES = (
 
 class FlowError(RuntimeError):
     """There is no bitstream: a tool is missing or failed, or the design does not fit."""
+
+
+class BoardTooSmallError(FlowError, ValueError):
+    """The network is too big for the board; the message says what would fit."""
 
 
 @dataclass(frozen=True)
@@ -154,8 +167,9 @@ def build(
     Raises
     ------
     FlowError
-        If a tool is missing or fails, the network is too big for the board, or the clock is too
-        fast for the design.
+        If a tool is missing or fails, or the clock is too fast for the design.
+    BoardTooSmallError
+        If the network is too big for the board.
     TypeError, ValueError
         If the folder is not ours, the seed is not an integer of at least 0, or as
         :class:`~spikeloom.boards.top.BoardTop`.
@@ -165,7 +179,7 @@ def build(
     if not 0 <= seed < 1 << 31:
         raise ValueError(f"seed must be 0 to {(1 << 31) - 1}, not {seed!r}")
     folder = folder.resolve()
-    check_output(folder)
+    check_output(folder, "build")
     tools = find_flow_tools()
     for tool in tools.values():
         if tool.found is None:
@@ -184,14 +198,14 @@ def build(
     plan = platform.prepare(top, "top", emit_src=False)
     sources = {"top.il": plan.files["top.il"], "top.pcf": plan.files["top.pcf"]}
     sources["top.ys"] = _SYNTHESIS
-    _check_memory(sources["top.il"], board)
+    _check_memory(sources["top.il"], network, board)
     placement = _placement(board, seed)
     versions = {tool.name: str(tool.found) for tool in tools.values()}
     inputs = _digest(json.dumps([sources, placement, versions]).encode())
     if (earlier := _load(folder, inputs)) is not None:
         return earlier
 
-    with whole_folder(folder) as part:
+    with whole_folder(folder, "build", editable=False) as part:
         for name, text in sources.items():
             (part / name).write_text(text, encoding="utf-8")
         stage.begin("prepare tools")
@@ -203,7 +217,7 @@ def build(
         try:
             _run_or_fail(tools["nextpnr-ice40"], placement, part)
         except FlowError:
-            _check_usage((part / "nextpnr-ice40.log").read_text(encoding="utf-8"), board)
+            _check_usage((part / "nextpnr-ice40.log").read_text(encoding="utf-8"), network, board)
             raise
         report = json.loads((part / "report.json").read_text(encoding="utf-8"))
         path = _critical_path(report)
@@ -295,7 +309,7 @@ def _run_or_fail(tool: FlowTool, arguments: list[str], folder: Path) -> None:
         raise FlowError(f"{tool.name} failed: {errors[0]}")
 
 
-def _check_memory(rtlil: str, board: Board) -> None:
+def _check_memory(rtlil: str, network: EventNetwork, board: Board) -> None:
     """Refuse at once what cannot fit, since yosys would take minutes over it.
 
     All bits that neither block RAMs nor the logic cells' flip-flops could hold.
@@ -304,32 +318,49 @@ def _check_memory(rtlil: str, board: Board) -> None:
     bits = sum(int(width) * int(depth) for width, depth in sizes)
     least = -(-(bits - board.logic_cells) // _BLOCK_RAM_BITS)
     if least > board.block_rams:
-        raise _too_big({"block RAMs": Usage(least, board.block_rams)}, board, "at least ")
+        usage = {"block RAMs": Usage(least, board.block_rams)}
+        raise _too_big(usage, network, board, "at least ")
 
 
-def _check_usage(log: str, board: Board) -> None:
+def _check_usage(log: str, network: EventNetwork, board: Board) -> None:
     """Say so if what nextpnr counted is more than there is."""
     usage = {}
     for name, theirs, _ in _RESOURCES:
         if counted := re.search(rf"{theirs}:\s*(\d+)/\s*(\d+)", log):
             usage[name] = Usage(int(counted[1]), int(counted[2]))
     if any(each.used > each.available for each in usage.values()):
-        raise _too_big(usage, board) from None
+        raise _too_big(usage, network, board) from None
 
 
-def _too_big(usage: dict[str, Usage], board: Board, least: str = "") -> FlowError:
+def _too_big(
+    usage: dict[str, Usage], network: EventNetwork, board: Board, least: str = ""
+) -> BoardTooSmallError:
     needs = []
-    fits: dict[str, int] = {}
+    fits: dict[str, float] = {}
     for name, _, less in _RESOURCES:
         if name in usage and usage[name].used > usage[name].available:
             used, available = usage[name].used, usage[name].available
             needs.append(f"{least}{used} {name} of {available}")
-            fits[less] = min(fits.get(less, 100), 100 * available // used)
-    return FlowError(
+            fits[less] = min(fits.get(less, 1.0), available / used)
+    return BoardTooSmallError(
         f"the network is too big for {board.title}: it needs {' and '.join(needs)};"
-        f" about {' and '.join(f'{share} % of its {less}' for less, share in fits.items())}"
-        f" would fit"
+        f" about {' and '.join(_share(network, *each) for each in fits.items())} would fit"
     )
+
+
+def _share(network: EventNetwork, less: str, part: float) -> str:
+    """How many of its weights or lanes a network could keep, or neurons if lanes cannot be less."""
+    if not isinstance(network, NetworkTop):
+        return f"{int(100 * part)} % of its {less}"
+    layers = network.network.layers
+    have = {
+        "weights": sum(layer.weight.size for layer in layers),
+        "lanes": sum(population.lanes for population in network.populations),
+        "neurons": sum(layer.neurons.size for layer in layers),
+    }
+    if less == "lanes" and have["lanes"] * part < len(layers):
+        less = "neurons"
+    return f"{int(have[less] * part)} of its {have[less]} {less}"
 
 
 def _critical_path(report: dict[str, Any]) -> tuple[PathStep, ...]:
@@ -364,10 +395,10 @@ def _load(folder: Path, inputs: str) -> BuildResult | None:
     try:
         facts = json.loads((folder / "build.json").read_text(encoding="utf-8"))
         bitstream = (folder / "top.bin").read_bytes()
-    except (FileNotFoundError, json.JSONDecodeError):
-        return None
-    if facts.get("inputs") != inputs or facts.get("output") != _digest(bitstream):
-        return None
-    facts["usage"] = {name: Usage(**usage) for name, usage in facts["usage"].items()}
-    facts["critical_path"] = tuple(PathStep(**step) for step in facts["critical_path"])
-    return BuildResult(folder=folder, cached=True, **facts)
+        if facts["inputs"] != inputs or facts["output"] != _digest(bitstream):
+            return None
+        facts["usage"] = {name: Usage(**usage) for name, usage in facts["usage"].items()}
+        facts["critical_path"] = tuple(PathStep(**step) for step in facts["critical_path"])
+        return BuildResult(folder=folder, cached=True, **facts)
+    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
+        return None  # there is none, or it is damaged

@@ -35,7 +35,7 @@ def add_parser(commands: Any) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    check_output(arguments.output)
+    check_output(arguments.output, "build")
     design = read_design(arguments, read_tables(arguments))
     if not isinstance(design.top, NetworkTop):
         raise ValueError(

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ from rich.markup import escape
 from rich.progress import Progress
 
 from spikeloom.cli.demo_report import demo_report
-from spikeloom.cli.digits import DIGITS_LANES, train_digits, write_design
+from spikeloom.cli.digits import DIGITS_LANES, load_digits_demo, write_design
 from spikeloom.cli.progress import console, print_json, progress, task
 from spikeloom.cli.report import Outcome, Report, Verdict, write_report
 from spikeloom.cli.textbook import textbook_curve, textbook_traces
@@ -20,7 +21,7 @@ from spikeloom.reference.quantize import quantize
 from spikeloom.reference.scenario import Scenario
 from spikeloom.reference.simulate import run_fixed, run_float
 from spikeloom.rtl_gen.network import NetworkTop
-from spikeloom.rtl_gen.output import MARKER, check_output
+from spikeloom.rtl_gen.output import check_output, mark, write_whole
 from spikeloom.sim.bundle import write_bundle
 from spikeloom.sim.engine import EngineRun, run_engine
 from spikeloom.sim.tools import SIMULATORS, find_simulators
@@ -29,7 +30,7 @@ __all__ = ["add_parser"]
 
 BOARD = "icebreaker"
 
-IMAGES = {"verilator": 360, "icarus": 24, "amaranth": 4}
+IMAGES = {"verilator": 360, "icarus": 24, "amaranth": 2}
 """How many images each engine runs, so that none takes much longer than ten seconds."""
 
 BUNDLE_IMAGES = 2
@@ -39,8 +40,8 @@ def add_parser(commands: Any) -> None:
     """Add the command."""
     parser = commands.add_parser(
         "demo",
-        help="train, convert, generate, simulate, build and report, on handwritten digits",
-        description="Trains a network on handwritten digits, turns it into Verilog, runs that in"
+        help="generate, simulate, build and report, on handwritten digits",
+        description="Turns a network for handwritten digits into Verilog, runs that in"
         " every simulator found, compares every spike and every membrane potential with the"
         " golden model, makes a bitstream, and writes a report.",
     )
@@ -58,12 +59,12 @@ def add_parser(commands: Any) -> None:
 def _run(arguments: argparse.Namespace) -> int:
     start = monotonic()
     folder: Path = arguments.output
-    check_output(folder)
+    check_output(folder, "demo")
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / MARKER).touch()
+    mark(folder, "demo")
     with progress(quiet=arguments.json) as bars:
-        with task(bars, "training 64-64-10 on handwritten digits"):
-            digits = train_digits()
+        with task(bars, "golden runs of 64-64-10 on handwritten digits"):
+            digits = load_digits_demo()
             network = quantize(digits.network)
             float_run = run_float(digits.network, digits.stimulus)
             fixed_run = run_fixed(network, digits.stimulus)
@@ -98,9 +99,7 @@ def _run(arguments: argparse.Namespace) -> int:
     )
     write_report(report, folder / "report.html")
     results = _results(report)
-    part = folder / "results.json.part"
-    part.write_text(json.dumps(results, indent=1) + "\n")
-    part.replace(folder / "results.json")
+    write_whole(folder / "results.json", json.dumps(results, indent=1) + "\n")
     if arguments.json:
         print_json(results)
     else:
@@ -110,14 +109,11 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _engines() -> tuple[list[str], dict[str, str]]:
-    """Engines to run, and what to type for each that is absent.
-
-    Amaranth's own simulator runs only where there is no other.
-    """
+    """Engines to run, and what to type for each that is absent; Amaranth's own is always there."""
     tools = find_simulators()
     found = [name for name in SIMULATORS if tools[name].found]
     absent = {name: tool.remedy for name, tool in tools.items() if not tool.found}
-    return found or ["amaranth"], absent
+    return [*found, "amaranth"], absent
 
 
 def _simulate(
@@ -155,8 +151,9 @@ class _Build:
         return facts
 
     def __exit__(self, *exception: object) -> None:
+        # An interrupt, not a termination: the build ends its own tools and tidies up.
         if self._process.poll() is None:
-            self._process.terminate()
+            self._process.send_signal(signal.SIGINT)
             self._process.wait()
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,12 @@ from spikeloom.cli.options import (
     from_arguments,
     from_table,
     read_array,
+    refuse_options,
 )
 from spikeloom.reference.network import FloatDense, FloatNetwork
 from spikeloom.reference.neuron_fixed import NeuronConfig
 from spikeloom.reference.neuron_float import FloatNeuron
-from spikeloom.reference.profile import Profile
+from spikeloom.reference.profile import Decay, Profile
 from spikeloom.reference.quantize import quantize, quantize_neurons
 from spikeloom.reference.scenario import Scenario
 from spikeloom.rtl_gen.network import NetworkTop
@@ -32,6 +34,16 @@ from spikeloom.sim.vectors import Design
 __all__ = ["UserDesign", "array_design", "network_design", "random_scenario"]
 
 _MOST_INPUTS = 1 << 24
+_MOST_NEURONS = 1 << 20
+
+# Options that one kind of design has and the other has not.
+_ARRAY_ONLY: Mapping[type, tuple[str, ...]] = {
+    DesignOptions: ("neurons",),
+    FixedOptions: ("current_width", "scale"),
+}
+_NETWORK_ONLY: Mapping[type, tuple[str, ...]] = {
+    FixedOptions: ("weight_width", "weight_shift", "max_count")
+}
 
 # Reserved words of IEEE 1364-2005, annex B.
 _VERILOG_WORDS = frozenset(
@@ -80,7 +92,12 @@ def array_design(arguments: argparse.Namespace, tables: dict[str, Any]) -> UserD
     neuron = _neuron(arguments, tables)
     fixed = from_arguments(FixedOptions, arguments, tables.get("fixed"))
     design = from_arguments(DesignOptions, arguments, tables.get("design"))
+    refuse_options(_NETWORK_ONLY, arguments, tables, "a neuron array")
+    if not 1 <= design.neurons <= _MOST_NEURONS:
+        raise ValueError(f"neurons must be 1 to {_MOST_NEURONS}, not {design.neurons}")
     scale = fixed.scale
+    if scale is not None and not 0 < scale < math.inf:
+        raise ValueError(f"scale must be positive and finite, not {scale!r}")
     if scale is None:
         levels = (neuron.v_th, neuron.v_reset, neuron.v_init, neuron.v_min or 0.0)
         scale = 2.0 ** (fixed.state_width - 3) / (max(map(abs, levels)) or 1.0)
@@ -114,14 +131,21 @@ def network_design(
     neuron = _neuron(arguments, tables)
     fixed = from_arguments(FixedOptions, arguments, tables.get("fixed"))
     design = from_arguments(DesignOptions, arguments, tables.get("design"))
+    refuse_options(_ARRAY_ONLY, arguments, tables, "a network")
     layers, lanes = [], []
     for k, table in enumerate(tables.get("layer", [])):
         options = from_table(LayerOptions, table, f"layer {k}")
         if not options.weight:
             raise ValueError(f"layer {k} must name a file of weights")
-        bias = read_array(folder / options.bias) if options.bias else 0.0
+        weight = read_array(folder / options.weight)
+        bias = read_array(folder / options.bias).ravel() if options.bias else 0.0
+        if options.bias and weight.ndim == 2 and np.shape(bias) != weight.shape[1:]:
+            raise ValueError(
+                f"layer {k} must have {weight.shape[1]} biases, one a neuron, but {options.bias}"
+                f" holds {np.size(bias)}"
+            )
         try:
-            layers.append(FloatDense(read_array(folder / options.weight), neuron, bias))
+            layers.append(FloatDense(weight, neuron, bias))
         except ValueError as error:
             raise ValueError(f"layer {k} is wrong: {error}") from error
         lanes.append(design.lanes if options.lanes is None else options.lanes)
@@ -169,7 +193,14 @@ def random_scenario(top: Design, vectors: VectorOptions) -> Scenario:
 def _neuron(arguments: argparse.Namespace, tables: dict[str, Any]) -> FloatNeuron:
     profile = from_arguments(ProfileOptions, arguments, tables.get("profile"))
     neuron = from_arguments(NeuronOptions, arguments, tables.get("neuron"))
-    return FloatNeuron(profile=Profile(**vars(profile)), **asdict(neuron))
+    made = FloatNeuron(profile=Profile(**vars(profile)), **asdict(neuron))
+    if profile.decay is Decay.EULER and made.tau < profile.dt:
+        raise ValueError(
+            f"tau must be at least dt={profile.dt:g} where the decay is 'euler', not {made.tau:g}"
+        )
+    if made.v_min is not None and made.v_min > 0:
+        raise ValueError(f"v_min must be at most 0, not {made.v_min:g}")
+    return made
 
 
 def _random_current(

@@ -1,29 +1,28 @@
-"""The demonstration's network: handwritten digits, trained in seconds and made to spike."""
+"""The demonstration's network: handwritten digits, trained before and shipped as a NIR file."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spikeloom.reference.coding import rate_code
-from spikeloom.reference.convert import IAF, relu_to_iaf
+from spikeloom.reference.convert import IAF
 from spikeloom.reference.network import FloatNetwork
+from spikeloom.reference.nir_dense import dense_network
+from spikeloom.reference.nir_import import read_nir
 
-__all__ = ["DIGITS_LANES", "Digits", "train_digits", "write_design"]
+__all__ = ["DIGITS_LANES", "STEPS", "Digits", "load_digits_demo", "split_digits", "write_design"]
 
 STEPS = 16
 """Time steps of an image: a pixel's 16 grey levels are 0 to 16 spikes."""
 
 TEST_IMAGES = 360
-HIDDEN = 64
 SEED = 0
 
 DIGITS_LANES = (8, 2)
 """Lanes of the two layers, so that both take about as long."""
-
-PROFILE = replace(IAF, name="iaf")
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +40,7 @@ class Digits:
     stimulus
         Their spikes, shape (images, steps, 64).
     ann_correct
-        How many of them the network recognised before it was made to spike.
+        How many of them the network recognises with rectified-linear units in place of neurons.
     """
 
     network: FloatNetwork
@@ -51,56 +50,37 @@ class Digits:
     ann_correct: int
 
 
-def train_digits() -> Digits:
-    """Train a ReLU network 64-64-10 on scikit-learn's 1,797 digits and convert it.
+def load_digits_demo() -> Digits:
+    """The network that ``examples/train_digits.py`` made, with scikit-learn's test digits."""
+    _, _, test, labels = split_digits()
+    with resources.as_file(resources.files(__package__) / "digits.nir") as path:
+        network = dense_network(read_nir(path).graph, IAF)
+    activation = test
+    for layer in network.layers:
+        # The bias holds half a spike over all steps, for rounding; a ReLU unit does not round.
+        drive = (activation @ layer.weight + layer.bias) / layer.neuron.v_th - 0.5 / STEPS
+        activation = np.maximum(drive, 0)
+    return Digits(
+        network=network,
+        images=test.reshape(-1, 8, 8),
+        labels=labels,
+        stimulus=rate_code(test, STEPS),
+        ann_correct=int(np.sum(activation.argmax(axis=1) == labels)),
+    )
 
-    1,437 images, each also shifted by a pixel in four directions, are for training and
-    calibration, 360 for the test. Takes about two seconds.
-    """
+
+def split_digits() -> tuple[
+    NDArray[np.float64], NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]
+]:
+    """Images (from 0 to 1, 64 pixels) and labels: for training, then for the test, 360 of them."""
     from sklearn.datasets import load_digits
     from sklearn.model_selection import train_test_split
-    from sklearn.neural_network import MLPClassifier
 
     pixels, labels = load_digits(return_X_y=True)
     train, test, train_labels, test_labels = train_test_split(
         pixels / 16, labels, test_size=TEST_IMAGES, stratify=labels, random_state=SEED
     )
-    # A fixed number of epochs, not a tolerance, decides when training ends.
-    model = MLPClassifier(
-        (HIDDEN,),
-        alpha=0.1,
-        learning_rate_init=3e-3,
-        max_iter=60,
-        n_iter_no_change=60,
-        random_state=SEED,
-    )
-    _fit(model, _with_shifts(train), np.tile(train_labels, 5))
-    return Digits(
-        network=relu_to_iaf(
-            model.coefs_, model.intercepts_, train, profile=PROFILE, percentile=99.0
-        ),
-        images=test.reshape(-1, 8, 8),
-        labels=test_labels,
-        stimulus=rate_code(test, STEPS),
-        ann_correct=int(np.sum(model.predict(test) == test_labels)),
-    )
-
-
-def _fit(model: Any, images: NDArray[np.float64], labels: NDArray[np.int64]) -> None:
-    import warnings
-
-    from sklearn.exceptions import ConvergenceWarning
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        model.fit(images, labels)
-
-
-def _with_shifts(images: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The images, and the same shifted by one pixel in each direction."""
-    padded = np.pad(images.reshape(-1, 8, 8), ((0, 0), (1, 1), (1, 1)))
-    corners = ((1, 1), (1, 2), (1, 0), (2, 1), (0, 1))
-    return np.concatenate([padded[:, y : y + 8, x : x + 8].reshape(-1, 64) for y, x in corners])
+    return train, train_labels, test, test_labels
 
 
 def write_design(network: FloatNetwork, folder: Path) -> Path:
@@ -116,12 +96,11 @@ def write_design(network: FloatNetwork, folder: Path) -> Path:
         f'reset = "{profile.reset.value}"',
         "",
         "[neuron]",
-        f"v_th = {neuron.v_th}",
-        f"v_init = {neuron.v_init}",
+        "v_th = 1.0  # weights and biases are in units of the threshold",
     ]
     for k, (layer, lanes) in enumerate(zip(network.layers, DIGITS_LANES, strict=True)):
-        np.save(folder / f"weight_{k}.npy", layer.weight)
-        np.save(folder / f"bias_{k}.npy", layer.bias)
+        np.save(folder / f"weight_{k}.npy", layer.weight / layer.neuron.v_th)
+        np.save(folder / f"bias_{k}.npy", layer.bias / layer.neuron.v_th)
         lines += [
             "",
             "[[layer]]",

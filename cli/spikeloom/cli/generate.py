@@ -74,7 +74,7 @@ def read_design(arguments: argparse.Namespace, tables: dict[str, Any]) -> UserDe
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    check_output(arguments.output)
+    check_output(arguments.output, "generate")
     tables = read_tables(arguments)
     design = read_design(arguments, tables)
     vectors = from_arguments(VectorOptions, arguments, tables.get("vectors"))

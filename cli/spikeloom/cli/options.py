@@ -2,7 +2,8 @@
 
 import argparse
 import tomllib
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from enum import Enum
 from pathlib import Path
@@ -26,6 +27,7 @@ __all__ = [
     "from_table",
     "read_array",
     "read_toml",
+    "refuse_options",
 ]
 
 _T = TypeVar("_T")
@@ -170,15 +172,47 @@ def from_arguments(group: type[_T], arguments: argparse.Namespace, table: Any = 
     ValueError
         If a name is unknown or a value is of the wrong type or not among the choices.
     """
+    values = _table_values(group, {} if table is None else table, f"[{_section(group)}]")
+    return group(**(values | _converted(group, _given(group, arguments), "the command line")))
+
+
+def refuse_options(
+    options: Mapping[type, Iterable[str]],
+    arguments: argparse.Namespace,
+    tables: Mapping[str, Any],
+    what: str,
+) -> None:
+    """Refuse options, wherever they were given, that mean nothing.
+
+    Raises
+    ------
+    ValueError
+        If one of them was given.
+    """
+    for group, names in options.items():
+        section = _section(group)
+        for name in names:
+            if name in _given(group, arguments):
+                option = f"--{name.replace('_', '-')}"
+            elif name in tables.get(section, {}):
+                option = f"{name} in [{section}]"
+            else:
+                continue
+            raise ValueError(f"{option} has no effect on {what}; leave it out")
+
+
+def _given(group: type, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Options of a class that were given on the command line."""
     prefix = f"{group.__name__}."
-    given = {
+    return {
         name.removeprefix(prefix): value
         for name, value in vars(arguments).items()
         if name.startswith(prefix)
     }
-    section = f"[{group.__name__.removesuffix('Options').lower()}]"
-    values = _table_values(group, {} if table is None else table, section)
-    return group(**(values | _converted(group, given, "the command line")))
+
+
+def _section(group: type) -> str:
+    return group.__name__.removesuffix("Options").lower()
 
 
 def from_table(group: type[_T], table: Any, where: str) -> _T:
@@ -225,11 +259,13 @@ def read_toml(path: Path) -> dict[str, Any]:
     for name in tables:
         if name not in known:
             raise ValueError(f"[{name}] in {path} is unknown; it must be one of {', '.join(known)}")
+    if not isinstance(tables.get("layer", []), list):
+        raise ValueError(f"layer in {path} must be [[layer]] tables, one a layer, in two brackets")
     return tables
 
 
 def read_array(path: Path) -> NDArray[np.float64]:
-    """Read numbers from a ``.npy`` or ``.csv`` file.
+    """Read numbers from a ``.npy`` or ``.csv`` file, the latter as rows and columns.
 
     Raises
     ------
@@ -240,7 +276,9 @@ def read_array(path: Path) -> NDArray[np.float64]:
         if path.suffix == ".npy":
             array = np.load(path, allow_pickle=False)
         else:
-            array = np.loadtxt(path, delimiter=",", ndmin=1)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of an empty file, which its shape tells
+                array = np.loadtxt(path, delimiter=",", ndmin=2)
         return np.asarray(array, dtype=np.float64)
     except (OSError, ValueError, TypeError, EOFError) as error:
         raise ValueError(f"{path} must be a .npy or .csv file of numbers, but {error}") from error

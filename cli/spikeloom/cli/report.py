@@ -1,6 +1,5 @@
 """The report: one HTML file that needs nothing else, for a browser, a phone or paper."""
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 from itertools import zip_longest
@@ -19,6 +18,7 @@ from spikeloom.cli.report_data import (
     TransferCurve,
     Verdict,
 )
+from spikeloom.rtl_gen.output import write_whole
 
 __all__ = [
     "Accuracy",
@@ -45,14 +45,7 @@ def write_report(report: Report, path: Path) -> None:
     OSError
         If the file cannot be written. The earlier one is then as it was.
     """
-    text = render_report(report)
-    part = path.with_name(f".{path.name}.part-{os.getpid()}")
-    try:
-        part.write_text(text, encoding="utf-8", newline="\n")
-        os.replace(part, path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
+    write_whole(path, render_report(report))
 
 
 def render_report(report: Report) -> str:

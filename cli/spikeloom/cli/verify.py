@@ -1,11 +1,13 @@
 """``spikeloom verify``: runs a generated folder's testbench."""
 
 import argparse
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 from spikeloom.cli.progress import console, print_json, progress, task
+from spikeloom.rtl_gen.output import write_whole
 from spikeloom.sim.bundle import Bundle
 from spikeloom.sim.runner import SimulationError, Verdict
 from spikeloom.sim.tools import SIMULATORS, find_simulators
@@ -35,6 +37,8 @@ def add_parser(commands: Any) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     bundle = Bundle.open(arguments.folder)
+    if find_spec("cocotb") is None:
+        raise SimulationError("cocotb is not there; to get it, type: pip install 'spikeloom[sim]'")
     simulators = arguments.simulator or _found()
     verdicts = []
     with progress(quiet=arguments.json) as bars:
@@ -94,6 +98,5 @@ def _write_junit(path: Path, verdicts: list[Verdict]) -> None:
         )
         for case in ElementTree.parse(verdict.results).getroot().iter("testcase"):
             suite.append(case)
-    part = path.with_suffix(".part")
-    ElementTree.ElementTree(root).write(part, encoding="utf-8", xml_declaration=True)
-    part.replace(path)
+    text = ElementTree.tostring(root, encoding="utf-8", xml_declaration=True).decode()
+    write_whole(path, text)

@@ -3,15 +3,17 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from spikeloom.reference.fixed import exact_integer
+
 __all__ = ["rate_code"]
 
 
 def rate_code(values: ArrayLike, steps: int) -> NDArray[np.uint8]:
     """Spread the spikes of a rate evenly over the steps, without chance.
 
-    A value ``x`` gives ``round(x * steps)`` spikes; of ``n`` spikes the ``k``-th falls into the
-    step in which ``n * (t + 1/2) / steps`` passes ``k + 1/2``, as an IAF neuron with subtracting
-    reset that starts at half its threshold emits them.
+    A value ``x`` gives ``round(x * steps)`` spikes; of ``n`` spikes the ``k``-th, counted from 0,
+    falls into the first step ``t`` in which ``n * (t + 1) / steps`` reaches ``k + 1/2``, as an IAF
+    neuron with subtracting reset that starts at half its threshold emits them.
 
     Parameters
     ----------
@@ -26,10 +28,16 @@ def rate_code(values: ArrayLike, steps: int) -> NDArray[np.uint8]:
 
     Raises
     ------
+    TypeError
+        If ``steps`` is not an integer.
     ValueError
-        If a value is outside 0 to 1 or not a number, or ``steps`` is not positive.
+        If a value is outside 0 to 1 or not a number, ``values`` is not two-dimensional, or
+        ``steps`` is not positive.
     """
     values = np.asarray(values, dtype=np.float64)
+    steps = exact_integer("steps", steps)
+    if values.ndim != 2:
+        raise ValueError(f"values must be of shape (samples, inputs), not {values.shape}")
     if steps < 1:
         raise ValueError(f"steps must be positive, not {steps!r}")
     if not np.all((values >= 0) & (values <= 1)):

@@ -45,8 +45,13 @@ def relu_to_iaf(
     Raises
     ------
     ValueError
-        If the percentile is outside its range, or a layer is silent on the calibration data.
+        If the profile leaks or does not subtract, the percentile is outside its range, or a layer
+        is silent on the calibration data.
     """
+    if profile.decay is not Decay.NONE or profile.reset is not Reset.SUBTRACT:
+        raise ValueError(
+            f"profile must be one without decay and with subtracting reset, not {profile.name!r}"
+        )
     if not 0 < percentile <= 100:
         raise ValueError(f"percentile must be above 0 and up to 100, not {percentile!r}")
     activation = np.asarray(calibration, dtype=np.float64)

@@ -70,10 +70,13 @@ def events_to_raster(events: ArrayLike, steps: int, neurons: int) -> IntArray:
     ------
     ValueError
         If a kind or address is unknown, a restart does not stand at the start of each sample and
-        there alone, an address comes twice in a step, or the last sample is not complete.
+        there alone, a count is not positive, an address comes twice in a step, or the last sample
+        is not complete.
     """
     events = np.asarray(events, dtype=np.int64).reshape(-1, 3)
     kind, address, count = events.T
+    if steps < 1:
+        raise ValueError(f"steps must be positive, not {steps!r}")
     if not np.all((kind >= SPIKE) & (kind <= RESTART)):
         raise ValueError(f"kind must be 0, 1 or 2, but one is {kind[(kind < 0) | (kind > 2)][0]}")
     tick = kind == TICK
@@ -90,6 +93,8 @@ def events_to_raster(events: ArrayLike, steps: int, neurons: int) -> IntArray:
     spike = kind == SPIKE
     if np.any((address[spike] < 0) | (address[spike] >= neurons)):
         raise ValueError(f"address must be 0 to {neurons - 1}, but one is not")
+    if np.any(count[spike] < 1):
+        raise ValueError(f"count must be positive, but one is {count[spike].min()}")
     index = step[spike] * neurons + address[spike]
     if len(np.unique(index)) != len(index):
         raise ValueError("an address must come at most once in a step, but one comes twice")

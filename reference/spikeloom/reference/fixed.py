@@ -17,6 +17,7 @@ __all__ = [
     "QFormat",
     "Rounding",
     "exact_integer",
+    "exact_integers",
     "shift_right",
     "signed_width",
 ]
@@ -57,6 +58,20 @@ def exact_integer(name: str, value: object) -> int:
     return int(value)
 
 
+def exact_integers(name: str, values: ArrayLike) -> IntArray:
+    """An array of integers or truth values as ``int64``.
+
+    Raises
+    ------
+    TypeError
+        If it holds anything else.
+    """
+    array = np.asarray(values)
+    if array.size and not (np.issubdtype(array.dtype, np.integer) or array.dtype == np.bool_):
+        raise TypeError(f"{name} must hold integers, not {array.dtype}")
+    return array.astype(np.int64)
+
+
 def shift_right(value: ArrayLike, bits: int, rounding: Rounding) -> IntArray:
     """Divide integers by ``2**bits`` and round.
 
@@ -65,17 +80,17 @@ def shift_right(value: ArrayLike, bits: int, rounding: Rounding) -> IntArray:
     value
         Integers of any shape, ``|value| < 2**62``.
     bits
-        How many bits are shifted out, not negative.
+        How many bits are shifted out, 0 to 62.
     rounding
         The direction of rounding.
 
     Raises
     ------
     ValueError
-        If ``bits`` is negative.
+        If ``bits`` is outside its range.
     """
-    if bits < 0:
-        raise ValueError(f"bits must not be negative, not {bits!r}")
+    if not 0 <= bits <= 62:
+        raise ValueError(f"bits must be 0 to 62, not {bits!r}")
     value = np.asarray(value, dtype=np.int64)
     if bits == 0:
         return value.copy()

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from spikeloom.reference.fixed import IntArray, signed_width
+from spikeloom.reference.fixed import IntArray, exact_integer, exact_integers, signed_width
 from spikeloom.reference.neuron_fixed import NeuronConfig
 from spikeloom.reference.neuron_float import FloatArray, FloatNeuron
 
@@ -104,25 +104,26 @@ class FixedDense:
     max_count: int = 1
 
     def __post_init__(self) -> None:
-        if not np.issubdtype(np.asarray(self.weight).dtype, np.integer):
-            raise TypeError(f"weight must hold integers, not {np.asarray(self.weight).dtype}")
-        weight = _matrix("weight", self.weight, np.int64)
-        object.__setattr__(self, "weight", weight)
         for name, lowest, highest in (
             ("weight_width", 2, 16),
             ("weight_shift", 0, 24),
             ("max_count", 1, 255),
         ):
-            if getattr(self, name) not in range(lowest, highest + 1):
-                raise ValueError(
-                    f"{name} must be {lowest} to {highest}, not {getattr(self, name)!r}"
-                )
+            value = exact_integer(name, getattr(self, name))
+            if not lowest <= value <= highest:
+                raise ValueError(f"{name} must be {lowest} to {highest}, not {value!r}")
+            object.__setattr__(self, name, value)
         half = 1 << (self.weight_width - 1)
-        if weight.min() < -half or weight.max() >= half:
+        given = np.asarray(self.weight)
+        if not np.issubdtype(given.dtype, np.integer):
+            raise TypeError(f"weight must hold integers, not {given.dtype}")
+        if given.size and not -half <= int(given.min()) <= int(given.max()) < half:
             raise ValueError(
                 f"weight must fit {self.weight_width} bits, {-half} to {half - 1}, but ranges"
-                f" from {weight.min()} to {weight.max()}"
+                f" from {given.min()} to {given.max()}"
             )
+        weight = _matrix("weight", given, np.int64)
+        object.__setattr__(self, "weight", weight)
         if weight.shape[1] != self.neurons.size:
             raise ValueError(
                 f"weight must have a column for each of {self.neurons.size} neurons,"
@@ -152,10 +153,12 @@ class FixedDense:
 
         Raises
         ------
+        TypeError
+            If a count is not an integer.
         ValueError
             If a count is negative or above ``max_count``.
         """
-        counts = np.asarray(counts)
+        counts = exact_integers("counts", counts)
         if counts.size and not (counts.min() >= 0 and counts.max() <= self.max_count):
             raise ValueError(
                 f"counts must be 0 to {self.max_count}, not {counts.min()} to {counts.max()}"

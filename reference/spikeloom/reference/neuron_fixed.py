@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from spikeloom.reference.fixed import IntArray, QFormat, exact_integer, shift_right
+from spikeloom.reference.fixed import IntArray, QFormat, exact_integer, exact_integers, shift_right
 from spikeloom.reference.profile import Compared, Comparison, Order, Reset, check_spike_rule
 
 __all__ = ["DecayRule", "FixedState", "NeuronConfig", "initial_state", "step"]
@@ -223,10 +223,12 @@ def step(
 
     Raises
     ------
+    TypeError
+        If a current is not an integer.
     ValueError
         If a current does not fit into ``config.current_width`` bits.
     """
-    current = np.asarray(current, dtype=np.int64)
+    current = exact_integers("current", current)
     if not config.current.holds(current):
         raise ValueError(f"current must fit into {config.current_width} bits, but one does not")
     held = state.refractory > 0

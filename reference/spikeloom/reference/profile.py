@@ -9,7 +9,7 @@ import enum
 import math
 from dataclasses import dataclass
 
-from spikeloom.reference.fixed import Overflow, Rounding
+from spikeloom.reference.fixed import Overflow, Rounding, exact_integer
 
 __all__ = [
     "TEXTBOOK_IAF",
@@ -102,9 +102,11 @@ class Profile:
 
     Raises
     ------
+    TypeError
+        If an option is not of its enumeration, or a number not an integer.
     ValueError
-        If ``dt`` is not positive and finite, or if more than one spike a step is asked for
-        without a subtracting reset.
+        If the name is empty or not printable, ``dt`` is not positive and finite, or more than one
+        spike a step is asked for without a subtracting reset.
     """
 
     name: str
@@ -121,6 +123,23 @@ class Profile:
     overflow: Overflow = Overflow.SATURATE
 
     def __post_init__(self) -> None:
+        kinds = {
+            "decay": Decay,
+            "input_gain": InputGain,
+            "order": Order,
+            "comparison": Comparison,
+            "compared": Compared,
+            "reset": Reset,
+            "rounding": Rounding,
+            "overflow": Overflow,
+        }
+        for name, kind in kinds.items():
+            if not isinstance(getattr(self, name), kind):
+                raise TypeError(f"{name} must be a {kind.__name__}, not {getattr(self, name)!r}")
+        for name in ("max_spikes", "refractory_steps"):
+            object.__setattr__(self, name, exact_integer(name, getattr(self, name)))
+        if not (self.name and self.name.isprintable()):
+            raise ValueError(f"name must be printable and not empty, not {self.name!r}")
         if not (math.isfinite(self.dt) and self.dt > 0):
             raise ValueError(f"dt must be positive and finite, not {self.dt!r}")
         check_spike_rule(self.reset, self.max_spikes, self.refractory_steps)

@@ -61,10 +61,21 @@ def quantize_neurons(
         "floor": 0.0 if neuron.v_min is None else neuron.v_min,
     }
     units = {name: int(word.quantize(value * scale)) for name, value in real.items()}
+    if neuron.leak and not units["leak"]:
+        raise ValueError(
+            f"leak of {neuron.leak:g} a step must not vanish, but is less than half of the state's"
+            f" last place {1 / scale:g}"
+        )
     drive = neuron.gain * (neuron.bias if bias is None else np.asarray(bias)) * scale
     match DECAY_RULES[profile.decay]:
         case DecayRule.MULTIPLIER:
             decay = int(word.quantize(neuron.alpha * 2**decay_fraction))
+            if neuron.alpha < 1 and decay == 1 << decay_fraction:
+                least = int(np.floor(-np.log2(1 - neuron.alpha)))
+                raise ValueError(
+                    f"decay_fraction must be at least {least} for tau {neuron.tau:g}, or the"
+                    f" decay vanishes, not {decay_fraction}"
+                )
         case DecayRule.SHIFT:
             decay = neuron.decay_shift
         case DecayRule.CONSTANT:
@@ -119,10 +130,13 @@ def quantize(
     Raises
     ------
     ValueError
-        If a threshold, bias or decay does not fit its width.
+        If a threshold, bias or decay does not fit its width, or the layers' profiles differ.
     """
+    profile = network.layers[0].neuron.profile
     layers = []
     for k, layer in enumerate(network.layers):
+        if layer.neuron.profile != profile:
+            raise ValueError(f"all layers must have one profile, but layer {k} has another")
         gain = layer.neuron.gain
         largest = float(np.abs(layer.weight * gain).max())
         scale = ((1 << (weight_width - 1)) - 1) / largest if largest else 1.0
@@ -139,7 +153,7 @@ def quantize(
         except ValueError as error:
             raise ValueError(f"layer {k} does not fit: {error}") from error
         max_count = layer.neuron.profile.max_spikes
-    return FixedNetwork(tuple(layers), network.layers[0].neuron.profile.name)
+    return FixedNetwork(tuple(layers), profile.name)
 
 
 def _neurons(

@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from spikeloom.reference.fixed import IntArray
+from spikeloom.reference.fixed import IntArray, exact_integers
 from spikeloom.reference.network import FixedNetwork
 from spikeloom.reference.neuron_fixed import NeuronConfig
 from spikeloom.reference.simulate import run_fixed, run_neurons
@@ -17,9 +17,9 @@ from spikeloom.reference.simulate import run_fixed, run_neurons
 __all__ = ["Scenario"]
 
 
-# What reading a damaged archive raises, NotImplementedError for one that seems to be encrypted.
+# What reading a damaged archive raises, RuntimeError for one that seems to be encrypted.
 _DAMAGES = (
-    *(KeyError, OSError, EOFError, TypeError, ValueError, NotImplementedError),
+    *(KeyError, OSError, EOFError, TypeError, ValueError, RuntimeError),
     *(zipfile.BadZipFile, zlib.error),
 )
 
@@ -70,7 +70,7 @@ class Scenario:
         ValueError
             If the shape does not fit, or a current does not fit its width.
         """
-        current = np.asarray(current, dtype=np.int64)
+        current = exact_integers("current", current)
         if current.ndim != 3 or current.shape[2] != config.size:
             raise ValueError(
                 f"current must be of shape (samples, steps, {config.size}), not {current.shape}"

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from spikeloom.reference.fixed import IntArray
+from spikeloom.reference.fixed import IntArray, exact_integers
 from spikeloom.reference.network import FixedNetwork, FloatNetwork
 from spikeloom.reference.neuron_fixed import NeuronConfig, initial_state, step
 
@@ -107,10 +107,12 @@ def run_neurons(config: NeuronConfig, current: ArrayLike) -> tuple[NDArray[np.ui
 
     Raises
     ------
+    TypeError
+        If a current is not an integer.
     ValueError
         If a current does not fit its width.
     """
-    current = np.asarray(current)
+    current = exact_integers("current", current)
     state = initial_state(config, current.shape[:1])
     spikes = np.empty(current.shape, dtype=np.uint8)
     membrane = np.empty(current.shape, dtype=np.int64)

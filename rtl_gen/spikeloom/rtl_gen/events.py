@@ -11,9 +11,10 @@ class EventKind(enum.Enum, shape=2):
     """What an event means.
 
     ``SPIKE`` says that the neuron ``address`` spiked ``count`` times in the step under way; a
-    source sends at most one for each neuron and step. ``TICK`` ends the step. ``RESTART`` stands
-    before the first spike of a step and makes that step the first of a new sequence: all neurons
-    start it from their initial state. ``address`` and ``count`` are 0 in the latter two.
+    source sends at most one for each neuron and step, and sums are exact on that condition.
+    ``TICK`` ends the step. ``RESTART`` stands before the first spike of a step and makes that step
+    the first of a new sequence: all neurons start it from their initial state. ``address`` and
+    ``count`` are 0 in the latter two.
     """
 
     SPIKE = 0

@@ -96,6 +96,9 @@ class NetworkTop(wiring.Component):
     ----------
     populations : tuple of DensePopulation
         The layers in order.
+    latency : int
+        Cycles from the tick of a step without spikes at the input to that tick at the output,
+        where no neuron spikes either, in a network at rest.
 
     Members
     -------
@@ -106,7 +109,7 @@ class NetworkTop(wiring.Component):
     error
         Set by the first illegal input event until reset.
     probe_i
-        ``population`` and ``row`` whose membrane potentials are asked for.
+        ``population`` and ``row`` whose membrane potentials are asked for; both must exist.
     probe_o
         The row's potentials, sign-extended to the widest state, for as many lanes as the widest
         population has; unused lanes hold 0.
@@ -125,15 +128,15 @@ class NetworkTop(wiring.Component):
     probe_o: stream.Interface
 
     def __init__(self, network: FixedNetwork, lanes: int | Sequence[int] = 8) -> None:
-        each = (lanes,) * len(network.layers) if isinstance(lanes, int) else tuple(lanes)
-        if len(each) != len(network.layers):
-            raise ValueError(
-                f"lanes must be one number or {len(network.layers)}, one a layer, not {len(each)}"
-            )
+        count = len(network.layers)
+        each = tuple(lanes) if isinstance(lanes, Sequence) else (lanes,) * count
+        if len(each) != count:
+            raise ValueError(f"lanes must be one number or {count}, one a layer, not {len(each)}")
         self.network = network
         self.populations = tuple(
             DensePopulation(layer, k) for layer, k in zip(network.layers, each, strict=True)
         )
+        self.latency = sum(p.latency + p.rows - 1 for p in self.populations)
         first, last = network.layers[0], network.layers[-1]
         width = max(layer.neurons.state.word_length for layer in network.layers)
         probe = data.StructLayout(

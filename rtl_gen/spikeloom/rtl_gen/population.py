@@ -73,15 +73,14 @@ class SpikeSerializer(wiring.Component):
             m.d.comb += self.o.p.kind.eq(EventKind.RESTART)
             with m.If(self.o.ready):
                 m.d.sync += restart.eq(0)
-        for k in range(self.lanes):
-            with m.Elif(pending[k]):
-                m.d.comb += [
-                    self.o.p.kind.eq(EventKind.SPIKE),
-                    self.o.p.address.eq(base + k),
-                    self.o.p.count.eq(count[k]),
-                ]
-                with m.If(self.o.ready):
-                    m.d.sync += pending[k].eq(0)
+        with m.Elif(pending.any()):
+            m.d.comb += self.o.p.kind.eq(EventKind.SPIKE)
+            # The last assignment holds: that of the lowest lane.
+            for k in reversed(range(self.lanes)):
+                with m.If(pending[k]):
+                    m.d.comb += [self.o.p.address.eq(base + k), self.o.p.count.eq(count[k])]
+            with m.If(self.o.ready):
+                m.d.sync += pending.eq(pending & (pending - 1))
         with m.Else():
             m.d.comb += self.o.p.kind.eq(EventKind.TICK)
             with m.If(self.o.ready):
@@ -104,7 +103,9 @@ class DensePopulation(wiring.Component):
 
     Output-stationary and event-driven: while the events of one step are listed, the step before
     is computed, for ``lanes`` neurons at a time. A step with ``n`` active sources (each counted as
-    often as it spiked) occupies the lanes for ``max(n, 1) * ceil(neurons / lanes)`` cycles.
+    often as it spiked) occupies the lanes for ``max(n, 1) * ceil(neurons / lanes)`` cycles; steps
+    follow each other at that rate unless spikes leave more slowly (an event and a row each take the
+    serialiser a cycle) or the sweep is shorter than the neurons' pipeline.
 
     Parameters
     ----------

@@ -1,12 +1,13 @@
 """Drivers and monitors for the streams of a generated design, under cocotb."""
 
+import json
 import random
 from pathlib import Path
 from typing import Any
 
 import cocotb
 from cocotb.clock import Clock
-from cocotb.triggers import ClockCycles, ReadOnly, RisingEdge, with_timeout
+from cocotb.triggers import ClockCycles, ReadOnly, RisingEdge
 
 from spikeloom.sim.check import check_words
 from spikeloom.sim.vectors import Command, Vectors
@@ -27,9 +28,15 @@ class StreamDriver:
         Probability of an idle cycle before a word.
     chance
         Source of chance.
+    patience
+        Cycles in which the design must take a word.
     """
 
-    def __init__(self, dut: Any, name: str, idle: float, chance: random.Random) -> None:
+    def __init__(
+        self, dut: Any, name: str, idle: float, chance: random.Random, patience: int
+    ) -> None:
+        self._name = name
+        self._patience = patience
         self._clock = dut.clk
         self._payload = dut[f"{name}__payload"]
         self._valid = dut[f"{name}__valid"]
@@ -44,12 +51,14 @@ class StreamDriver:
             await RisingEdge(self._clock)
         self._payload.value = word
         self._valid.value = 1
-        while True:
+        for _ in range(self._patience):
             await ReadOnly()
             ready = self._ready.value
             await RisingEdge(self._clock)
             if ready:
                 break
+        else:
+            raise AssertionError(f"{self._name} took no word for {self._patience} cycles")
         self._valid.value = 0
 
 
@@ -107,7 +116,7 @@ class Bench:
     dut
         The design, or a netlist of it.
     folder
-        Where the golden vectors lie.
+        The design's folder, with its sidecar and its golden vectors.
     idle, refuse
         Probabilities of idle cycles at the input and of refusal at the output.
     """
@@ -116,9 +125,11 @@ class Bench:
         chance = random.Random(cocotb.RANDOM_SEED)
         cocotb.log.info("seed %d, idle %s, refuse %s", cocotb.RANDOM_SEED, idle, refuse)
         self.dut = dut
-        self.vectors = Vectors.load(folder)
-        self.input = StreamDriver(dut, "i", idle, chance)
-        self.probe = StreamDriver(dut, "probe_i", idle, chance)
+        self.vectors = Vectors.load(folder / "vectors")
+        sidecar = json.loads((folder / f"{dut._name}.json").read_text())
+        self.patience = int(sidecar["patience"] / (1 - max(idle, refuse)))
+        self.input = StreamDriver(dut, "i", idle, chance, self.patience)
+        self.probe = StreamDriver(dut, "probe_i", idle, chance, self.patience)
         self.output = StreamMonitor(dut, "o", refuse, chance)
         self.rows = StreamMonitor(dut, "probe_o", refuse, chance)
 
@@ -157,13 +168,19 @@ class Bench:
         await ClockCycles(self.dut.clk, 200)
         check_words("o", self.output.words, self.vectors.outputs)
         check_words("probe_o", self.rows.words, self.vectors.rows)
+        if hasattr(self.dut, "error"):
+            assert not self.dut.error.value, "the design took legal events for illegal ones"
 
     async def _reach(self, monitor: StreamMonitor, words: int) -> None:
-        async def wait() -> None:
-            while len(monitor.words) < words:
-                await RisingEdge(self.dut.clk)
-
-        await with_timeout(wait(), 100, "ms")
+        seen, waited = len(monitor.words), 0
+        while len(monitor.words) < words:
+            await RisingEdge(self.dut.clk)
+            waited = 0 if len(monitor.words) > seen else waited + 1
+            seen = len(monitor.words)
+            if waited > self.patience:
+                # What came out so far tells more than that something is missing.
+                check_words("o", self.output.words, self.vectors.outputs)
+                raise AssertionError(f"no word came out for {self.patience} cycles")
 
 
 def _hexadecimal(value: Any) -> str:

@@ -26,7 +26,7 @@ from typing import Any
 import cocotb
 from spikeloom.sim.bench import Bench
 
-VECTORS = Path(__file__).parent / "vectors"
+FOLDER = Path(__file__).parent
 
 
 @cocotb.test()
@@ -35,7 +35,7 @@ VECTORS = Path(__file__).parent / "vectors"
 )
 async def golden(dut: Any, idle: float, refuse: float) -> None:
     """Every spike and every membrane potential, with idle inputs and refused outputs."""
-    bench = Bench(dut, VECTORS, idle=idle, refuse=refuse)
+    bench = Bench(dut, FOLDER, idle=idle, refuse=refuse)
     await bench.start()
     await bench.play()
     await bench.check()
@@ -44,7 +44,7 @@ async def golden(dut: Any, idle: float, refuse: float) -> None:
 @cocotb.test()
 async def reset_in_the_middle(dut: Any) -> None:
     """After a reset in the middle of a step nothing of what was before is left."""
-    bench = Bench(dut, VECTORS, refuse=0.4)
+    bench = Bench(dut, FOLDER, refuse=0.4)
     await bench.start()
     await bench.play(len(bench.vectors.commands) // 2 + 1)
     await bench.reset()
@@ -72,11 +72,11 @@ def write_bundle(path: Path, top: Design, module: str, profile: str, scenario: S
     Raises
     ------
     ValueError
-        If the path exists and is not ours.
+        If the path exists and is not ours, or holds a user's work.
     """
     sidecar = describe(top, module, profile)
     golden = vectors(top, scenario, probe=True)
-    with whole_folder(path) as folder:
+    with whole_folder(path, "generate") as folder:
         verilog = emit_verilog(top, module, header_lines(top, profile))
         (folder / f"{module}.v").write_text(verilog)
         (folder / f"{module}.json").write_text(json.dumps(sidecar, indent=1) + "\n")

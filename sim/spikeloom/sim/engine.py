@@ -79,17 +79,20 @@ def run_engine(
     profile
         Name of the profile, for the Verilog's header.
     gap
-        Of 256 cycles, how many are idle at the input and how many refuse the output.
+        Of 256 cycles, how many are idle at the input and how many refuse the output, by chance;
+        0 to 240.
 
     Raises
     ------
     ValueError
-        If the engine is unknown.
+        If the engine is unknown, or the gap is outside its range.
     SimulationError
         If the engine is missing, refuses the design or crashes.
     """
     if engine not in ENGINES:
         raise ValueError(f"engine must be one of {', '.join(ENGINES)}, not {engine!r}")
+    if not 0 <= gap <= 240:
+        raise ValueError(f"gap must be 0 to 240, not {gap!r}")
     start = monotonic()
     streamed = vectors(top, scenario, probe=False)
     probed = vectors(top, scenario, probe=True)
@@ -98,8 +101,9 @@ def run_engine(
     if engine == "amaranth":
         version = package_version("amaranth")
         patience = describe(top, _MODULE, profile)["patience"]
-        outputs, rows = play_in_amaranth(top, both, patience)
-        difference = _difference(both, [f"{w:x}" for w in outputs], [f"{w:x}" for w in rows])
+        outputs, rows, stopped = play_in_amaranth(top, both, patience, gap)
+        seen = [f"{word:x}" for word in outputs], [f"{word:x}" for word in rows]
+        difference = _difference(both, *seen) or stopped
     else:
         version = find_simulators()[engine].found or ""
         difference = _play(engine, top, both, folder, profile, gap)
@@ -126,16 +130,14 @@ def _play(engine: str, top: Design, both: Vectors, folder: Path, profile: str, g
             top=PLAYER,
             module="spikeloom.sim.playback",
             folder=str(folder),
-            plusargs=[
-                f"vectors={folder.resolve() / 'vectors'}",
-                f"stimulus={folder.resolve() / 'vectors' / 'stimulus.hex'}",
-                f"gap={gap}",
-            ],
+            plusargs=[f"gap={gap}"],
         )
     )
     if not verdict.passed and not verdict.failed:
         raise SimulationError(f"{engine} ran no test; see {folder / 'log.txt'}")
-    return "; ".join(verdict.failed.values())
+    if verdict.equal:
+        return ""
+    return "; ".join(filter(None, verdict.failed.values())) or "a test failed without a message"
 
 
 def _difference(both: Vectors, outputs: Sequence[str], rows: Sequence[str]) -> str:

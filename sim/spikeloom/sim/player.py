@@ -12,24 +12,23 @@ PLAYER = "player"
 """Name of the testbench's top module."""
 
 _TEMPLATE = """\
-// Plays stimulus.hex into the streams i and probe_i of {module}, and writes what comes out of o
-// and probe_o. A command is a line of two hexadecimal numbers: 0 sends a word to i, 1 waits for
-// so many words from o in all, 2 sends a word to probe_i and waits for the answer.
+// Plays vectors/stimulus.hex into the streams i and probe_i of {module}, and writes what comes
+// out of o and probe_o. A command is a line of two hexadecimal numbers: 0 sends a word to i,
+// 1 waits for so many words from o in all, 2 sends a word to probe_i and waits for the answer.
 `timescale 1ns/1ps
 module player (
     input rst,
     output reg done,
     output reg stuck,
-    output reg [31:0] cycle
+    output error
 );
     reg [{w}-1:0] word;
     reg [3:0] command;
     reg have, asked, ended;
-    reg [31:0] received, idle, random;
+    reg [31:0] cycle, received, idle, patience, random;
     reg [31:0] gap, seed;
     reg clk = 0;
     always #5 clk = ~clk;
-    reg [1023:0] path;
     integer stimulus, outputs, rows, fields;
 
     reg i__valid, o__ready, probe_i__valid;
@@ -47,14 +46,14 @@ module player (
         .probe_o__ready(1'b1)
     );
 
-    initial begin
+{no_error}    initial begin
         done = 0; stuck = 0; cycle = 0; have = 0; asked = 0; ended = 0; received = 0; idle = 0;
         i__valid = 0; o__ready = 0; probe_i__valid = 0; command = 0; word = 0;
         if (!$value$plusargs("gap=%d", gap)) gap = 0;
         if (!$value$plusargs("seed=%d", seed)) seed = 1;
         random = seed ^ 32'h9e3779b9;
-        if (!$value$plusargs("stimulus=%s", path)) path = "stimulus.hex";
-        stimulus = $fopen(path, "r");
+        patience = {patience} * 256 / (256 - gap);
+        stimulus = $fopen("vectors/stimulus.hex", "r");
         outputs = $fopen("outputs.log", "w");
         rows = $fopen("rows.log", "w");
     end
@@ -94,11 +93,11 @@ module player (
         o__ready <= random[7:0] >= gap[7:0];
 
         // A while after the last command anything that still comes out has come out.
-        if (ended && idle > {patience}) begin
+        if (ended && idle > patience) begin
             $fclose(outputs);
             $fclose(rows);
             done <= 1;
-        end else if (idle > {patience} && have) begin
+        end else if (stimulus == 0 || (idle > patience && have)) begin
             $fclose(outputs);
             $fclose(rows);
             stuck <= 1;
@@ -121,7 +120,8 @@ def player_verilog(sidecar: dict[str, Any]) -> str:
     i, p = width["i__payload"], width["probe_i__payload"]
     return _TEMPLATE.format(
         module=sidecar["module"],
-        error=" .error()," if "error" in width else "",
+        error=" .error(error)," if "error" in width else "",
+        no_error="" if "error" in width else "    assign error = 1'b0;\n",
         i=i,
         p=p,
         o=width["o__payload"],

@@ -3,11 +3,14 @@
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
 from time import monotonic
 from xml.etree import ElementTree
@@ -125,8 +128,9 @@ def simulate(job: Job) -> Verdict:
 
 
 def _last_line(log: Path) -> str:
-    lines = log.read_text(errors="replace").strip().splitlines()
-    return lines[-1] if lines else ""
+    lines = log.read_text(errors="replace").strip().splitlines() or [""]
+    errors = [line for line in lines if "error" in line.lower() or "***" in line]
+    return (errors or lines)[-1].strip()
 
 
 def _read_results(path: Path) -> tuple[tuple[str, ...], dict[str, str]]:
@@ -147,16 +151,22 @@ def _run(job: Job) -> None:
 
     if job.python_path:
         sys.path.insert(0, job.python_path)
-    folder = Path(job.folder)
+    folder = Path(job.folder).resolve()
     runner = get_runner(job.simulator)
-    stamp = folder / "built"
     key = _content_key(job)
-    if not stamp.is_file() or stamp.read_text() != key:
+    build = _build_folder(folder, key)
+    stamp = folder / "built"
+    if not stamp.is_file() or stamp.read_text() != key or not build.is_dir():
         stamp.unlink(missing_ok=True)
+        shutil.rmtree(build, ignore_errors=True)
+        build.mkdir(parents=True)
+        sources = [build / Path(source).name for source in job.sources]
+        for source, copy in zip(job.sources, sources, strict=True):
+            shutil.copyfile(source, copy)
         runner.build(
-            sources=list(job.sources),
+            sources=sources,
             hdl_toplevel=job.top,
-            build_dir=folder / "build",
+            build_dir=build,
             build_args=_build_args(job.simulator),
             timescale=("1ns", "1ps"),
             always=True,
@@ -166,12 +176,19 @@ def _run(job: Job) -> None:
         hdl_toplevel=job.top,
         hdl_toplevel_lang="verilog",
         test_module=job.module,
-        build_dir=folder / "build",
+        build_dir=build,
         test_dir=folder,
-        results_xml=str((folder / "results.xml").resolve()),
+        results_xml=str(folder / "results.xml"),
         plusargs=[f"+{argument}" for argument in job.plusargs],
         seed=job.seed,
     )
+
+
+def _build_folder(folder: Path, key: str) -> Path:
+    """Where to build: GNU make, which Verilator calls, cannot in a folder with spaces."""
+    if any(character.isspace() for character in str(folder)):
+        return Path(tempfile.gettempdir()) / f"spikeloom-{os.getuid()}-{key[:32]}"
+    return folder / "build"
 
 
 def _build_args(simulator: str) -> Sequence[str]:
@@ -183,7 +200,9 @@ def _build_args(simulator: str) -> Sequence[str]:
 
 def _content_key(job: Job) -> str:
     digest = hashlib.sha256()
-    digest.update(repr((job.simulator, find_simulators()[job.simulator].found, job.top)).encode())
+    versions = (find_simulators()[job.simulator].found, version("cocotb"))
+    arguments = _build_args(job.simulator)
+    digest.update(repr((job.simulator, versions, arguments, job.top)).encode())
     for source in job.sources:
         digest.update(Path(source).read_bytes())
     return digest.hexdigest()

@@ -1,0 +1,37 @@
+import numpy as np
+import pytest
+
+
+def _network(folder, inputs, neurons):
+    np.save(folder / "w.npy", np.ones((inputs, neurons)))
+    path = folder / "net.toml"
+    path.write_text('[[layer]]\nweight = "w.npy"\n')
+    return path
+
+
+def test_a_network_that_is_too_big_is_wrong_input(run, tmp_path):
+    pytest.importorskip("amaranth_boards")
+    config = _network(tmp_path, 784, 128)
+    code, _, complaint = run("build", config, "--board", "icebreaker", "-o", tmp_path / "out")
+    assert code == 2
+    assert "the network is too big for iCEBreaker" in complaint
+    assert "of its 100352 weights would fit" in complaint
+    assert complaint.count("spikeloom: ") == 1
+    assert "Traceback" not in complaint
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_array_has_no_events(run, tmp_path):
+    code, _, complaint = run("build", "--board", "icebreaker", "-o", tmp_path / "out")
+    assert code == 2
+    assert "config must be a TOML file of a network with [[layer]] tables" in complaint
+
+
+def test_the_folder_of_another_command_is_not_replaced(run, tmp_path):
+    out = tmp_path / "out"
+    assert run("generate", "--neurons", 2, "-o", out)[0] == 0
+    config = _network(tmp_path, 2, 2)
+    code, _, complaint = run("build", config, "--board", "icebreaker", "-o", out)
+    assert code == 2
+    assert "was written by another command than `spikeloom build`" in complaint
+    assert (out / "neuron_array.v").is_file()
