@@ -11,7 +11,8 @@ import pytest
 
 from spikeloom.cli.chart import Scale, nice_ticks
 from spikeloom.cli.markup import decimal, duration, tag
-from spikeloom.cli.report import (
+from spikeloom.cli.report import render_report, write_report
+from spikeloom.cli.report_data import (
     Accuracy,
     Layer,
     Outcome,
@@ -21,8 +22,6 @@ from spikeloom.cli.report import (
     Trace,
     TransferCurve,
     Verdict,
-    render_report,
-    write_report,
 )
 from spikeloom.reference.coding import rate_code
 from spikeloom.reference.convert import relu_to_iaf

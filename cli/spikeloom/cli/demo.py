@@ -15,7 +15,8 @@ from rich.progress import Progress
 from spikeloom.cli.demo_report import demo_report
 from spikeloom.cli.digits import DIGITS_LANES, load_digits_demo, write_design
 from spikeloom.cli.progress import console, print_json, progress, task
-from spikeloom.cli.report import Outcome, Report, Verdict, write_report
+from spikeloom.cli.report import write_report
+from spikeloom.cli.report_data import Outcome, Report, Verdict
 from spikeloom.cli.textbook import textbook_curve, textbook_traces
 from spikeloom.reference.quantize import quantize
 from spikeloom.reference.scenario import Scenario

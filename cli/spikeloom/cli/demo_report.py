@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from spikeloom.cli.digits import DIGITS_LANES, STEPS, Digits
-from spikeloom.cli.report import (
+from spikeloom.cli.report_data import (
     Accuracy,
     Layer,
     Raster,

@@ -8,31 +8,14 @@ from pathlib import Path
 from spikeloom.cli.markup import Html, count, decimal, duration, join, listing, percent, tag
 from spikeloom.cli.plots import curve_figure, raster_figure, trace_figure
 from spikeloom.cli.report_data import (
-    Accuracy,
-    Layer,
     Outcome,
-    Raster,
     Report,
     Resources,
-    Trace,
-    TransferCurve,
     Verdict,
 )
 from spikeloom.rtl_gen.output import write_whole
 
-__all__ = [
-    "Accuracy",
-    "Layer",
-    "Outcome",
-    "Raster",
-    "Report",
-    "Resources",
-    "Trace",
-    "TransferCurve",
-    "Verdict",
-    "render_report",
-    "write_report",
-]
+__all__ = ["render_report", "write_report"]
 
 _NOTHING_FROM_OUTSIDE = "default-src 'none'; style-src 'unsafe-inline'"
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from spikeloom.cli.report import Trace, TransferCurve
+from spikeloom.cli.report_data import Trace, TransferCurve
 from spikeloom.reference.fixed import IntArray, Rounding
 from spikeloom.reference.neuron_fixed import NeuronConfig
 from spikeloom.reference.neuron_float import FloatArray, FloatNeuron

@@ -1,8 +1,8 @@
 """A time-multiplexed array of neurons: currents in, spikes out."""
 
-from amaranth.hdl import Const, Module, Mux, Shape, Signal, Value, signed, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value, signed, unsigned
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.memory import Memory
+from amaranth.lib.memory import Memory, ReadPort
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
@@ -169,21 +169,7 @@ class NeuronArray(wiring.Component):
             "last": last,
         }
         control = self._register(m, advance, "read", entered)
-        currents = [
-            self._register(m, advance, f"read_{k}", {"current": self.i.p.current[k]})["current"]
-            for k in range(self.lanes)
-        ]
-        parameters = self._parameters(m, read.addr, read.en)
-        lanes = []
-        for k, (current, own) in enumerate(zip(currents, parameters, strict=True)):
-            word = read.data[k]
-            lane = {"current": current, **own}
-            lane["v"] = Mux(control["initial"], self.config.v_init, word.v)
-            if self.config.refractory_steps:
-                lane["refractory"] = Mux(control["initial"], 0, word.refractory)
-            lanes.append(lane)
-        control.pop("initial")
-
+        lanes = self._fetch(m, advance, control.pop("initial"), read)
         in_flight = [control["valid"]]
         for name, stage in self._stages:
             control = self._register(m, advance, name, control)
@@ -200,41 +186,57 @@ class NeuronArray(wiring.Component):
             write.addr.eq(control["row"]),
             write.en.eq(self.o.valid & self.o.ready),
         ]
-        in_last_row = self.config.size - (self.rows - 1) * self.lanes
         for k, lane in enumerate(lanes):
-            absent = control["last"] if k >= in_last_row else Const(0)
             m.d.comb += [
-                self.o.p.count[k].eq(Mux(absent, 0, lane["spikes"])),
+                self.o.p.count[k].eq(Mux(self._absent(k, control["last"]), 0, lane["spikes"])),
                 write.data[k].v.eq(lane["v"]),
             ]
             if self.config.refractory_steps:
                 m.d.comb += write.data[k].refractory.eq(lane["refractory"])
 
-        answering = Signal()
-        busy = Value.cast(0)
-        for valid in in_flight:
-            busy = busy | valid
+        self._answer(m, probe, fresh, read)
+        answering = self.probe_o.valid
+        busy = Cat(in_flight).any()
         m.d.comb += [
             self.i.ready.eq(advance & ~answering & ~self._must_wait(m, accept, write.en)),
             probe.eq(self.probe_i.valid & self.probe_i.ready),
             self.probe_i.ready.eq(~busy & ~self.i.valid & (row == 0) & ~answering),
-            self.probe_o.valid.eq(answering),
         ]
-        answer_initial = Signal()
-        answer_last = Signal()
+        return m
+
+    def _fetch(self, m: Module, advance: Value, initial: Value, read: ReadPort) -> list[Lane]:
+        """Each lane as it enters the first stage: its current, its parameters and its state."""
+        parameters = self._parameters(m, read.addr, read.en)
+        lanes = []
+        for k, own in enumerate(parameters):
+            word = read.data[k]
+            lane = self._register(m, advance, f"read_{k}", {"current": self.i.p.current[k]})
+            lane |= own | {"v": Mux(initial, self.config.v_init, word.v)}
+            if self.config.refractory_steps:
+                lane["refractory"] = Mux(initial, 0, word.refractory)
+            lanes.append(lane)
+        return lanes
+
+    def _answer(self, m: Module, probe: Value, fresh: Value, read: ReadPort) -> None:
+        """Answer a probe with the row that the state memory is asked for in the same cycle."""
+        initial = Signal(name="answer_initial")
+        last = Signal(name="answer_last")
         with m.If(probe):
             m.d.sync += [
-                answering.eq(1),
-                answer_initial.eq(fresh),
-                answer_last.eq(self.probe_i.p == self.rows - 1),
+                self.probe_o.valid.eq(1),
+                initial.eq(fresh),
+                last.eq(self.probe_i.p == self.rows - 1),
             ]
         with m.Elif(self.probe_o.ready):
-            m.d.sync += answering.eq(0)
+            m.d.sync += self.probe_o.valid.eq(0)
         for k in range(self.lanes):
-            absent = answer_last if k >= in_last_row else Const(0)
-            v = Mux(answer_initial, self.config.v_init, read.data[k].v)
-            m.d.comb += self.probe_o.p[k].eq(Mux(absent, 0, v))
-        return m
+            v = Mux(initial, self.config.v_init, read.data[k].v)
+            m.d.comb += self.probe_o.p[k].eq(Mux(self._absent(k, last), 0, v))
+
+    def _absent(self, lane: int, last: Value) -> Value:
+        """Whether a lane has no neuron, which can be so in the last row."""
+        in_last_row = self.config.size - (self.rows - 1) * self.lanes
+        return last if lane >= in_last_row else Const(0)
 
     @property
     def _state_layout(self) -> data.StructLayout:
