@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 import warnings
+import zlib
 from collections.abc import Callable
 from dataclasses import fields
 from itertools import pairwise
@@ -184,7 +185,7 @@ def test_round_trip_of_a_deep_graph(path: Path) -> None:
 
 def test_v_reset_of_zero_is_left_out(path: Path) -> None:
     """So that ``nir`` 1.0.4 and 1.0.5 can read the file; every later one takes 0."""
-    graph = around(LIF(real(3), real(3), real(3), real(3), np.zeros(3, np.float32)), (3,))
+    graph = around(LIF(real(3), real(3), real(3), real(3), np.zeros(3)), (3,))
     write_nir(graph, path)
     with h5py.File(path) as file:
         assert "v_reset" not in file["node/nodes/n"]
@@ -550,6 +551,18 @@ def test_repair_of_edges(
         assert repair.endswith(f": there is no node {end!r}; {name!r} was taken")
 
 
+@pytest.mark.parametrize("end", ["n.lif", "n.output", "n.", "n.n.input", "lif.n", ".n"])
+def test_no_repair_of_other_edges(path: Path, end: str) -> None:
+    """Only an input takes what comes from outside; the rest of the names fit nothing."""
+
+    def edit(file: h5py.File) -> None:
+        del file["node/edges"]
+        file["node/edges"] = [("input", end), ("n", "output")]
+
+    found = refusal(edited(path, edit, around(recurrent(), (3,))))
+    assert found == f"edges must join nodes, but {end!r} is none"
+
+
 def test_repair_of_inner_names(path: Path) -> None:
     """Nodes with the graph's name before their own, which the edges lack."""
     graph = around(recurrent(), (3,))
@@ -732,6 +745,12 @@ def test_no_file(tmp_path: Path) -> None:
     assert refusal(tmp_path / "pipe") == "it must be a file"
 
 
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read any file")
+def test_no_permission(path: Path) -> None:
+    path.touch(mode=0)
+    assert refusal(path) == "the file cannot be opened: Permission denied"
+
+
 @pytest.mark.parametrize("data", [b"", b"\x89HDF\r\n\x1a\n", b"node,tau\n1,2\n" * 100])
 def test_no_hdf5(path: Path, data: bytes) -> None:
     path.write_bytes(data)
@@ -850,7 +869,7 @@ def test_node_called_metadata(path: Path) -> None:
 
 def test_bomb(path: Path) -> None:
     """Half a gigabyte of zeros in a chunk that says it is 32 bytes."""
-    bomb = __import__("zlib").compress(bytes(1 << 29), 9)
+    bomb = zlib.compress(bytes(1 << 29), 9)
 
     def edit(file: h5py.File) -> None:
         _create((4,), "f8", chunks=(4,), compression="gzip")(file)

@@ -75,11 +75,13 @@ def read_tree(path: Path) -> Tree:
         takes more than 1 GiB of memory or 4 seconds of processor time to read.
     """
     try:
-        status = os.stat(path)
+        regular = S_ISREG(os.stat(path).st_mode)
+        if regular:
+            path.open("rb").close()
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise NIRError(f"the file cannot be opened: {reason}") from None
-    if not S_ISREG(status.st_mode):
+    if not regular:
         raise NIRError("it must be a file")
     command = [sys.executable, "-P", __file__, os.fspath(path)]
     # One thread: each thread of the linear algebra library would reserve memory of its own.

@@ -35,6 +35,8 @@ from spikeloom.reference.nir_file import MAX_EDGES, MAX_ELEMENTS, NIRError, Tree
 __all__ = ["NIRError", "NIRFile", "read_nir"]
 
 Values: TypeAlias = NDArray[Any]
+DEFAULTS = {"v_reset": 0, "w_in": 1}
+"""Parameters that not every version of NIR knows or demands."""
 LARGEST = 1 << 31
 """Where no integer of a file, such as a stride, lies beyond."""
 
@@ -165,10 +167,13 @@ class _Builder:
         if len(value) > MAX_EDGES:
             raise ValueError(f"there must be at most {MAX_EDGES} edges, not {len(value)}")
         edges = []
+        names: dict[tuple[str, str], str] = {}
         for pair in value:
             ends = []
             for end, kind in zip(pair, ("Output", "Input"), strict=True):
-                name = _match(end, kind, trees, where)
+                if (end, kind) not in names:
+                    names[end, kind] = _match(end, kind, trees, where)
+                name = names[end, kind]
                 if name != end:
                     self.repairs.append(
                         f"{_place(where)} edge {pair[0]!r} -> {pair[1]!r}: there is no node"
@@ -193,7 +198,7 @@ class _Builder:
             node = self.convolution(node_type, tree, place, shape)
         elif issubclass(node_type, Affine):
             weight = _real(tree, "weight")
-            node = node_type(weight, self.bias(tree, place, weight.shape[:1]))
+            node = node_type(weight, self.bias(tree, place, weight))
         elif issubclass(node_type, Linear):
             node = node_type(_real(tree, "weight"))
         elif issubclass(node_type, SumPool2d):
@@ -228,7 +233,7 @@ class _Builder:
         sizes = None if tree.get("input_shape") is None else _integers(tree, "input_shape", n)
         return node_type(
             weight=weight,
-            bias=self.bias(tree, place, weight.shape[:1]),
+            bias=self.bias(tree, place, weight),
             stride=stride,
             padding=_padding(tree, weight.shape[2:], stride, dilation),
             dilation=dilation,
@@ -236,7 +241,7 @@ class _Builder:
             input_shape=shape[1:] if sizes is None else sizes,
         )
 
-    def bias(self, tree: Tree, place: str, shape: Shape) -> Values:
+    def bias(self, tree: Tree, place: str, weight: Values) -> Values:
         """The bias; some tools leave it out, or write False, where there is none."""
         value = tree.get("bias")
         text = "is missing"
@@ -244,8 +249,8 @@ class _Builder:
             value, text = None, "is the truth value False"
         if value is None:
             self.repair(place, f"bias {text}; 0 was taken")
-            return np.zeros(shape, np.float32)
-        bias = _real(tree, "bias")
+            return np.zeros(weight.shape[:1], weight.dtype)
+        bias, shape = _real(tree, "bias"), weight.shape[:1]
         if bias.size == 1 and bias.shape != shape:
             self.repair(place, f"bias: shape {bias.shape} was broadcast to shape {shape}")
             return np.full(shape, bias)
@@ -269,14 +274,13 @@ class _Builder:
 
     def elementwise(self, node_type: type[Node], tree: Tree, place: str, shape: Shape) -> Node:
         """A node whose parameters have the shape of what arrives, or are broadcast to it."""
-        values = {}
+        values: dict[str, Values] = {}
         spread: dict[str, list[str]] = {}
         for each in fields(node_type):
             name = each.name
-            if name not in tree and name in ("v_reset", "w_in"):
-                number = 1 if name == "w_in" else 0
-                self.repair(place, f"{name} is missing; {number} was taken")
-                values[name] = np.full(shape, number, np.float32)
+            if name not in tree and name in DEFAULTS:
+                self.repair(place, f"{name} is missing; {DEFAULTS[name]} was taken")
+                values[name] = np.full(shape, DEFAULTS[name], np.result_type(*values.values()))
             else:
                 value = _real(tree, name)
                 values[name], how = _fitted(value, name, shape)
@@ -336,12 +340,14 @@ def _match(end: str, kind: str, trees: Mapping[str, Tree], where: str) -> str:
     """
     if end in trees:
         return end
-    own = where.rstrip("/").rpartition("/")[2] + "."
-    found = {name for name in (own + end, end.removeprefix(own)) if name in trees}
+    found = set()
+    if where:
+        own = where.removesuffix("/").rpartition("/")[2] + "."
+        found = {name for name in (own + end, end.removeprefix(own)) if name in trees}
     for name in (end[:n] for n, c in enumerate(end) if c == "."):
         nodes = trees.get(name, {}).get("nodes")
         inner = nodes.get(end[len(name) + 1 :]) if isinstance(nodes, dict) else None
-        if isinstance(inner, dict) and inner.get("type") == kind:
+        if isinstance(inner, dict) and _kind(inner) == kind:
             found.add(name)
     if len(found) != 1:
         raise ValueError(f"edges must join nodes, but {end!r} is none")
