@@ -1,1 +1,1 @@
-"""The golden model and the contract: NumPy alone, integers only, exact."""
+"""The golden model and the contract: never Amaranth; what is fixed is integers, and exact."""
