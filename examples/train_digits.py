@@ -20,9 +20,9 @@ from sklearn.neural_network import MLPClassifier
 
 from spikeloom.cli.digits import STEPS, split_digits
 from spikeloom.reference.convert import relu_to_iaf
-from spikeloom.reference.network import FloatDense, FloatNetwork
-from spikeloom.reference.nir_dense import dense_graph
+from spikeloom.reference.network import FloatDense, FloatNetwork, FloatPopulation
 from spikeloom.reference.nir_export import write_nir
+from spikeloom.reference.nir_network import stack_graph
 
 HIDDEN = 64
 SEED = 0
@@ -52,20 +52,22 @@ def train() -> FloatNetwork:
         warnings.simplefilter("ignore", ConvergenceWarning)
         model.fit(with_shifts(images), np.tile(labels, 5))
     network = relu_to_iaf(model.coefs_, model.intercepts_, images, percentile=99.0)
-    return FloatNetwork(tuple(_shippable(layer) for layer in network.layers))
+    return FloatNetwork.stack([_shippable(each) for each in network.populations.values()])
 
 
-def _shippable(layer: FloatDense) -> FloatDense:
+def _shippable(layer: FloatPopulation) -> FloatDense:
     """The layer in units of its weights' last place, without a potential at the start."""
-    unit = np.abs(layer.weight).max() / WEIGHT_LEVELS
-    neuron = replace(layer.neuron, v_th=float(np.float32(layer.neuron.v_th / unit)), v_init=0.0)
-    bias = np.float32((layer.bias + layer.neuron.v_init / STEPS) / unit)
-    return FloatDense(np.rint(layer.weight / unit), neuron, bias)
+    weight = layer.connections[0].maps[0].weight
+    unit = np.abs(weight).max() / WEIGHT_LEVELS
+    bias = np.float32((layer.neuron.bias + layer.neuron.v_init / STEPS) / unit)
+    v_th = float(np.float32(layer.neuron.v_th / unit))
+    neuron = replace(layer.neuron, v_th=v_th, v_init=0.0, bias=0.0)
+    return FloatDense(np.rint(weight / unit), neuron, bias)
 
 
 def main() -> None:
     path = Path(sys.argv[1])
-    write_nir(dense_graph(train()), path)
+    write_nir(stack_graph(train()), path)
     print(f"{path}: {path.stat().st_size} bytes")
 
 

@@ -26,7 +26,7 @@ def leaky(size: int) -> NeuronConfig:
 
 def main() -> None:
     rng = np.random.default_rng(0)
-    network = FixedNetwork(
+    network = FixedNetwork.stack(
         (
             FixedDense(weight=rng.integers(-40, 60, (20, 12)), weight_width=8, neurons=leaky(12)),
             FixedDense(weight=rng.integers(-40, 90, (12, 4)), weight_width=8, neurons=leaky(4)),

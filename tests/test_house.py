@@ -15,7 +15,7 @@ CHECKOUT = Path(__file__).resolve().parents[1]
 PORTIONS = ("reference", "rtl_gen", "sim", "boards", "cli")
 
 # The golden model stays free of hardware: outside the standard library it has only these.
-REFERENCE_MAY_IMPORT = {"h5py", "numpy"}
+REFERENCE_MAY_IMPORT = {"h5py", "numpy", "threadpoolctl"}
 
 
 def modules(checkout: Path, portion: str) -> list[Path]:

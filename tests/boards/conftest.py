@@ -22,6 +22,8 @@ def dense_network():
             decay=0 if decay_rule is DecayRule.NONE else 200,
         )
         weight = np.random.default_rng(0).integers(-40, 100, (inputs, size))
-        return FixedNetwork((FixedDense(weight=weight, weight_width=8, neurons=neurons),), "test")
+        return FixedNetwork.stack(
+            (FixedDense(weight=weight, weight_width=8, neurons=neurons),), "test"
+        )
 
     return make

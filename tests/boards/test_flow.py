@@ -275,7 +275,7 @@ from spikeloom.rtl_gen.network import NetworkTop
 from pathlib import Path
 neurons = NeuronConfig(size=64, state=QFormat(word_length=12), current_width=8, threshold=100)
 layer = FixedDense(weight=np.ones((64, 64), dtype=np.int64), weight_width=8, neurons=neurons)
-network = NetworkTop(FixedNetwork((layer,), "test"), 8)
+network = NetworkTop(FixedNetwork.stack((layer,), "test"), 8)
 say = lambda stage: print(stage, flush=True)
 flow.build(network, BOARDS["icebreaker"], Path({str(tmp_path / "out")!r}), progress=say)
 """

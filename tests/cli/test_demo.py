@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from spikeloom.cli.digits import DIGITS_LANES, load_digits_demo, write_design
+from spikeloom.cli.files import read_toml
 from spikeloom.cli.generate import read_design
-from spikeloom.cli.options import read_toml
 from spikeloom.cli.textbook import textbook_curve, textbook_traces
 from spikeloom.reference.quantize import quantize
 from spikeloom.reference.simulate import run_fixed, run_float

@@ -95,17 +95,20 @@ def test_a_network_from_a_file(run, tmp_path):
         (["--dt", "nan"], "dt must be positive and finite, not nan"),
         (["--tau", 0.05], "tau must be at least dt=1 where the decay is 'euler', not 0.05"),
         (["--v-min", 0.5], "v_min must be at most 0, not 0.5"),
-        (["--scale", "inf"], "scale must be positive and finite, not inf"),
-        (["--scale", "nan"], "scale must be positive and finite, not nan"),
-        (["--scale", 0], "scale must be positive and finite, not 0.0"),
+        (["--unit", "inf"], "unit must be positive and finite, not inf"),
+        (["--unit", "nan"], "unit must be positive and finite, not nan"),
+        (["--unit", 0], "unit must be positive and finite, not 0.0"),
         (["--name", "a\nb"], "name must be printable and not empty, not 'a\\nb'"),
         (["--weight-width", 8], "--weight-width has no effect on a neuron array; leave it out"),
-        (["--weight-shift", 0], "--weight-shift has no effect on a neuron array; leave it out"),
+        (["--state-fraction", 0], "--state-fraction has no effect on a neuron array; leave it out"),
         (["--max-count", 1], "--max-count has no effect on a neuron array; leave it out"),
-        (["--max-spikes", 2], "max_spikes must be 1, 3, 7, 15, 31, 63, 127 or 255, not 2"),
+        (
+            ["--max-spikes", 2],
+            "max_spikes must be 1, 3, 7, 15, 31, 63, 127, 255, 511 or 1023, not 2",
+        ),
         (["--max-spikes", 3], "max_spikes must be 1 where the reset is not by subtraction"),
         (["--refractory-steps", 999], "refractory_steps must be 0 to 255, not 999"),
-        (["--scale", 1e9], "threshold must be"),
+        (["--unit", 1e9], "threshold must be"),
         (["--module", "1x"], "module must be a Verilog identifier, not '1x'"),
         (["--module", "always"], "module must be a Verilog identifier"),
         (["--samples", 0], "samples and steps must be positive, not 0 and 16"),
@@ -134,11 +137,11 @@ def test_wrong_options(run, tmp_path, options, message):
         ({"profile": 'reset = "zero"'}, "reset in [profile] must be one of 'to-value', 'subtract'"),
         ({"surprise": ""}, "[surprise] in"),
         ({"fixed": "weight_width = 17"}, "weight_width must be 2 to 16, not 17"),
-        ({"fixed": "state_width = 4"}, "layer 0 does not fit: threshold must be 1 to 7"),
+        ({"fixed": "state_width = 4"}, "layer_0 does not fit: threshold must be 1 to 7"),
         ({"neuron": "v_th = ["}, "must be a TOML file, but"),
         ({"profile": 'name = "a\\u001b"'}, "name must be printable and not empty, not 'a\\x1b'"),
         ({"design": "neurons = 4"}, "neurons in [design] has no effect on a network; leave it out"),
-        ({"fixed": "scale = 2"}, "scale in [fixed] has no effect on a network; leave it out"),
+        ({"fixed": "unit = 2"}, "unit in [fixed] has no effect on a network; leave it out"),
         ({"fixed": "current_width = 8"}, "current_width in [fixed] has no effect on a network"),
     ],
 )
@@ -152,7 +155,7 @@ def test_wrong_files(run, tmp_path, changes, message):
     assert sorted(tmp_path.iterdir()) == before
 
 
-@pytest.mark.parametrize("option", ["neurons", "scale", "current-width"])
+@pytest.mark.parametrize("option", ["neurons", "unit", "current-width"])
 def test_options_that_a_network_has_not(run, tmp_path, option):
     config = _write_network(tmp_path)
     code, _, complaint = run("generate", config, f"--{option}", 4, "-o", tmp_path / "out")

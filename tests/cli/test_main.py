@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from spikeloom.cli import generate
-from spikeloom.cli.main import main
+from spikeloom.cli.main import COMMANDS, main
 from spikeloom.rtl_gen.output import MARKER
 from spikeloom.sim.runner import SimulationError
 
@@ -21,7 +21,7 @@ def test_version(run):
     assert output.startswith("spikeloom 0.")
 
 
-@pytest.mark.parametrize("command", ["demo", "generate", "verify", "build", "doctor"])
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_explains_itself(run, command):
     code, output, _ = run(command, "--help")
     assert code == 0

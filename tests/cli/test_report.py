@@ -117,8 +117,12 @@ def raster() -> Raster:
     run = run_fixed(fixed, stimulus)
     return Raster(
         title="Test image 0",
-        layers=(("input", stimulus[0]), ("hidden", run.spikes[0][0]), ("output", run.spikes[1][0])),
-        membrane=run.membrane[1][0],
+        layers=(
+            ("input", stimulus[0]),
+            ("hidden", run.spikes["layer_0"][0]),
+            ("output", run.spikes["layer_1"][0]),
+        ),
+        membrane=run.membrane["layer_1"][0],
         threshold=fixed.layers[1].neurons.threshold,
         image=DIGIT,
         label=8,

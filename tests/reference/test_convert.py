@@ -28,13 +28,14 @@ def test_weights_by_hand() -> None:
         [[1.0, 1.0], [0.0, 0.0]],
         percentile=100,
     )
-    first, second = network.layers
+    first, second = network.populations.values()
+    weights = [each.connections[0].maps[0].weight for each in (first, second)]
     # Activations: (6, 0) and (0, 1); then 12 and 5.
-    assert first.weight == pytest.approx(np.array([[2.0, -1.0], [4.0, 0.0]]) / 6)
-    assert np.asarray(first.bias) == pytest.approx(np.array([0.0, 1.0]) / 6)
-    assert second.weight == pytest.approx(np.array([[2.0], [5.0]]) * 6 / 12)
-    assert np.asarray(second.bias) == pytest.approx(np.array([0.0]))
-    for layer in network.layers:
+    assert weights[0] == pytest.approx(np.array([[2.0, -1.0], [4.0, 0.0]]) / 6)
+    assert np.asarray(first.neuron.bias) == pytest.approx(np.array([0.0, 1.0]) / 6)
+    assert weights[1] == pytest.approx(np.array([[2.0], [5.0]]) * 6 / 12)
+    assert second.neuron.bias == 0.0
+    for layer in (first, second):
         assert (layer.neuron.v_th, layer.neuron.v_init) == (1.0, 0.5)
         assert layer.neuron.profile is IAF
 
@@ -43,7 +44,9 @@ def test_percentile() -> None:
     """Of activations 1 to 5 the median is 3."""
     calibration = np.arange(1, 6)[:, None] / 5
     network = relu_to_iaf([[[5.0]]], [[0.0]], calibration, percentile=50)
-    assert network.layers[0].weight == pytest.approx(np.array([[5 / 3]]))
+    assert network.populations["layer_0"].connections[0].maps[0].weight == pytest.approx(
+        np.array([[5 / 3]])
+    )
 
 
 def one_neuron(weight: float, bias: float) -> FloatNetwork:
@@ -80,10 +83,12 @@ def test_rates_approach_the_activations(seed: int) -> None:
     output = np.maximum(hidden @ weights[1] + biases[1], 0)
     steps = 2000
     recording = run_float(network, np.repeat(sample[:, None, :], steps, axis=1))
-    first = recording.spikes[0].sum(axis=1, dtype=int) / steps
+    first = recording.spikes["layer_0"].sum(axis=1, dtype=int) / steps
     assert np.abs(first - hidden / hidden.max()).max() <= 1 / steps
     # At any time each hidden count is off by half a spike; the output rounds once more.
-    summed = np.abs(network.layers[1].weight).sum(axis=0).max() / 2
+    summed = (
+        np.abs(network.populations["layer_1"].connections[0].maps[0].weight).sum(axis=0).max() / 2
+    )
     error = np.abs(recording.counts / steps - output / output.max()).max()
     assert error <= (summed + 1) / steps
 

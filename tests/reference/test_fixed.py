@@ -47,6 +47,17 @@ def test_shift_right_halves(rounding: Rounding, expected: list[int]) -> None:
 
 
 @pytest.mark.parametrize("rounding", Rounding)
+@pytest.mark.parametrize("bits", [1, 2, 15, 29, 30, 31, 32, 40, 62])
+def test_shift_right_of_short_integers(bits: int, rounding: Rounding) -> None:
+    """All around the ends of 32 bits, where a sum of 32 bits would wrap."""
+    ends = (0, 2**29, 2**30, 2**31 - 2, -(2**29), -(2**30), 2 - 2**31)
+    values = [end + k for end in ends for k in (-2, -1, 0, 1)]
+    for batch in (values, *([value] for value in values)):
+        found = shift_right(np.array(batch, dtype=np.int32), bits, rounding)
+        assert found.tolist() == [ROUND[rounding](Fraction(value, 2**bits)) for value in batch]
+
+
+@pytest.mark.parametrize("rounding", Rounding)
 def test_shift_right_leaves_its_argument_alone(rounding: Rounding) -> None:
     value = np.array([3, -3])
     for bits in (0, 1):
@@ -127,6 +138,21 @@ def test_fit_every_small_value(word_length: int, signed: bool, overflow: Overflo
     word = QFormat(word_length=word_length, signed=signed, overflow=overflow)
     values = range(-300, 301)
     assert word.fit(list(values)).tolist() == [naive_fit(value, word) for value in values]
+
+
+@pytest.mark.parametrize("overflow", Overflow)
+@pytest.mark.parametrize("signed", [True, False])
+@pytest.mark.parametrize("word_length", [4, 16, 29, 30, 31, 32, 33, 48])
+def test_fit_of_short_integers(word_length: int, signed: bool, overflow: Overflow) -> None:
+    """All around the ends of 32 bits, where a sum of 32 bits would wrap."""
+    word = QFormat(word_length=word_length, signed=signed, overflow=overflow)
+    half, modulus = 2**31, 2**word_length
+    values = [end + k for end in (0, half // 2, half - 2, -half // 2, 2 - half) for k in (-2, 0, 1)]
+    if overflow is Overflow.SATURATE:
+        expected = [min(max(value, word.min), word.max) for value in values]
+    else:
+        expected = [(value - word.min) % modulus + word.min for value in values]
+    assert word.fit(np.array(values, dtype=np.int32)).tolist() == expected
 
 
 @given(st.integers(1 - 2**62, 2**62 - 1), st.integers(44, 48), st.booleans(), st.data())

@@ -1,5 +1,7 @@
 """Layers and networks: exact sums, widths that hold them, shapes that agree."""
 
+import random
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,10 +10,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spikeloom.reference.fixed import QFormat
-from spikeloom.reference.network import FixedDense, FixedNetwork, FloatDense, FloatNetwork
-from spikeloom.reference.neuron_fixed import NeuronConfig
+from spikeloom.reference.maps import Convolution, Dense, Diagonal, Pool
+from spikeloom.reference.network import (
+    Connection,
+    FixedDense,
+    FixedInput,
+    FixedNetwork,
+    FixedPopulation,
+    FloatDense,
+    FloatNetwork,
+    FloatPopulation,
+    LateBias,
+    schedule,
+)
+from spikeloom.reference.neuron_fixed import Emission, NeuronConfig
 from spikeloom.reference.neuron_float import FloatNeuron
-from spikeloom.reference.profile import TEXTBOOK_LIF
+from spikeloom.reference.profile import TEXTBOOK_LIF, Accumulation, Reset
+from spikeloom.reference.simulate import run_fixed
 
 NEURON = FloatNeuron(profile=TEXTBOOK_LIF, v_th=1.0)
 
@@ -75,14 +90,29 @@ def layers(draw: st.DrawFn) -> FixedDense:
     )
 
 
+def currents(layer: FixedDense, counts: Any) -> list[list[int]]:
+    """What counts of shape (batch, inputs) add to potentials of 32 bits, which saturate."""
+    wide = neurons(
+        layer.weight.shape[1],
+        state=QFormat(word_length=32),
+        threshold=2**31 - 1,
+        reset=Reset.NONE,
+        current_width=layer.neurons.current_width,
+    )
+    network = FixedNetwork.stack([replace(layer, neurons=wide)], "plain")
+    return run_fixed(network, np.array(counts)[:, None, :]).membrane["layer_0"][:, 0].tolist()
+
+
 @given(layers(), st.data())
 def test_current_is_a_plain_sum(layer: FixedDense, data: st.DataObject) -> None:
     inputs = layer.weight.shape[0]
     counts = st.lists(st.integers(0, layer.max_count), min_size=inputs, max_size=inputs)
     batch = data.draw(st.lists(counts, min_size=1, max_size=3))
-    currents = layer.current(np.array(batch)[:, None, :])
-    assert currents.dtype == np.int64
-    assert currents[:, 0].tolist() == [naive_current(layer, row) for row in batch]
+    ends = -(2**31), 2**31 - 1
+    expected = [
+        [min(max(total, ends[0]), ends[1]) for total in naive_current(layer, row)] for row in batch
+    ]
+    assert currents(layer, batch) == expected
 
 
 @given(layers())
@@ -135,7 +165,7 @@ def test_current_is_exact_beyond_the_largest_float32(inputs: int) -> None:
     counts[0, 0, -1] = 1
     expected = [(inputs - 1) * 3 * 32767 + 1, (inputs - 1) * 3 * 32766 + 2]
     assert max(expected) > 2**24
-    assert layer.current(counts)[0, 0].tolist() == expected
+    assert currents(layer, counts[0]) == [expected]
 
 
 @pytest.mark.parametrize("total", [2**23 - 1, 2**23, 2**24 - 1, 2**24, 2**24 + 1, 2**25 + 1])
@@ -145,7 +175,7 @@ def test_current_is_exact_around_the_largest_float32(total: int) -> None:
     weight = np.full((rows, 1), 32767)
     weight[0] = total - 32767 * (rows - 1)
     layer = FixedDense(weight=weight, weight_width=16, neurons=neurons(1))
-    assert layer.current(np.ones((1, 1, rows), dtype=np.uint8)).item() == total
+    assert currents(layer, np.ones((1, rows), dtype=np.uint8)) == [[total]]
 
 
 @pytest.mark.parametrize(
@@ -154,8 +184,8 @@ def test_current_is_exact_around_the_largest_float32(total: int) -> None:
 def test_current_wrong_counts(counts: list[int], rule: str) -> None:
     layer = dense([[1], [2]], max_count=3)
     with pytest.raises(ValueError, match=rf"^counts must be 0 to 3, not {rule}$"):
-        layer.current([counts])
-    assert layer.current([[3, 3]]).tolist() == [[9]]
+        currents(layer, [counts])
+    assert currents(layer, [[3, 3]]) == [[9]]
 
 
 @pytest.mark.parametrize(
@@ -165,8 +195,8 @@ def test_current_wrong_counts(counts: list[int], rule: str) -> None:
         ({"weight_width": 17}, "weight_width must be 2 to 16, not 17"),
         ({"weight_shift": -1}, "weight_shift must be 0 to 24, not -1"),
         ({"weight_shift": 25}, "weight_shift must be 0 to 24, not 25"),
-        ({"max_count": 0}, "max_count must be 1 to 255, not 0"),
-        ({"max_count": 256}, "max_count must be 1 to 255, not 256"),
+        ({"max_count": 0}, "max_count must be 1 to 1023, not 0"),
+        ({"max_count": 1024}, "max_count must be 1 to 1023, not 1024"),
         (
             {"weight": np.array([[8]]), "weight_width": 4},
             "weight must fit 4 bits, -8 to 7, but ranges from 8 to 8",
@@ -226,39 +256,357 @@ def test_fixed_dense_wrong_weight_beyond_64_bits() -> None:
 
 def test_current_wrong_kind_of_counts() -> None:
     with pytest.raises(TypeError, match=r"^counts must hold integers, not float64$"):
-        dense([[1]]).current([[0.5]])
-    assert dense([[7]]).current([[True]]).tolist() == [[7]]
+        currents(dense([[1]]), [[0.5]])
+    assert currents(dense([[7]]), [[True]]) == [[7]]
 
 
-def test_fixed_network() -> None:
-    first = dense(np.ones((3, 4), dtype=int), max_count=7)
+def test_fixed_stack() -> None:
+    first = dense(np.ones((3, 4), dtype=int), max_count=7, weight_shift=2)
     second = dense(np.ones((4, 2), dtype=int))
-    network = FixedNetwork([first, second], "plain")  # type: ignore[arg-type]
-    assert network.layers == (first, second)
-    assert (network.inputs, network.outputs, network.profile) == (3, 2, "plain")
+    network = FixedNetwork.stack([first, second], "plain")
+    assert network.profile == "plain"
+    assert [*network.populations] == ["layer_0", "layer_1"]
+    assert network.outputs == {"output": "layer_1"}
+    entry = network.inputs["input"]
+    assert (entry.shape, entry.low, entry.high, entry.clips) == ((3,), 0, 7, False)
+    for found, given_layer in zip(network.layers, (first, second), strict=True):
+        assert found.weight.tolist() == given_layer.weight.tolist()
+        for name in ("weight_width", "weight_shift", "max_count", "neurons"):
+            assert getattr(found, name) == getattr(given_layer, name)
 
 
-def test_fixed_network_wrong_chain() -> None:
+def test_fixed_stack_wrong_chain() -> None:
     first, second = dense(np.ones((3, 4), dtype=int)), dense(np.ones((5, 2), dtype=int))
     message = r"^layer 1 must have 4 inputs, the neurons of the layer before, not 5$"
     with pytest.raises(ValueError, match=message):
-        FixedNetwork((first, second), "wrong")
+        FixedNetwork.stack((first, second), "wrong")
 
 
-def test_fixed_network_wrong_max_count() -> None:
+def test_fixed_stack_wrong_max_count() -> None:
     first = dense([[1]], neurons=neurons(1, max_spikes=3))
     message = r"^max_count of layer 2 must be 3, the max_spikes of the layer before, not 1$"
     with pytest.raises(ValueError, match=message):
-        FixedNetwork((dense([[1]]), first, dense([[1]])), "wrong")
-    FixedNetwork((dense([[1]]), first, dense([[1]], max_count=3)), "good")
+        FixedNetwork.stack((dense([[1]]), first, dense([[1]])), "wrong")
+    FixedNetwork.stack((dense([[1]]), first, dense([[1]], max_count=3)), "good")
 
 
-def test_network_wrong_number_of_layers() -> None:
+def test_stack_wrong_number_of_layers() -> None:
     message = r"^a network must have at least one layer$"
     with pytest.raises(ValueError, match=message):
-        FixedNetwork((), "none")
+        FixedNetwork.stack((), "none")
     with pytest.raises(ValueError, match=message):
-        FloatNetwork(())
+        FloatNetwork.stack(())
+
+
+def population(
+    size: int = 1, connections: tuple[Connection, ...] = (), **options: Any
+) -> FixedPopulation:
+    return FixedPopulation(
+        **{"shape": (size,), "neurons": neurons(size), "connections": connections} | options
+    )
+
+
+def weights(source: str, inputs: int = 1, size: int = 1, **options: Any) -> Connection:
+    return Connection(source=source, maps=(Dense(np.ones((inputs, size), dtype=int)),), **options)
+
+
+ONE = {"in": FixedInput(shape=(1,))}
+
+
+@pytest.mark.parametrize(
+    ("options", "rule"),
+    [
+        (
+            {"inputs": ONE | {"other": FixedInput(shape=(1,))}},
+            "a stack must have one input, not 2",
+        ),
+        (
+            {"inputs": {"in": FixedInput(shape=(1,), low=-1)}},
+            "input 'in' of a stack must be of spike counts, but is not",
+        ),
+        (
+            {"inputs": {"in": FixedInput(shape=(1,), clips=True)}},
+            "input 'in' of a stack must be of spike counts, but is not",
+        ),
+        ({"outputs": {"out": "in"}}, "the one output of a stack must be 'a'"),
+    ],
+)
+def test_layers_wrong_network(options: dict[str, Any], rule: str) -> None:
+    given_options = {
+        "inputs": ONE,
+        "populations": {"a": population(connections=(weights("in"),))},
+        "outputs": {"out": "a"},
+        "profile": "plain",
+    } | options
+    with pytest.raises(ValueError, match=rf"^{rule}$"):
+        _ = FixedNetwork(**given_options).layers
+
+
+@pytest.mark.parametrize(
+    ("changed", "rule"),
+    [
+        ({"connections": (weights("in"), weights("a", delay=1))}, "must have one dense connection"),
+        ({"connections": (weights("in", delay=1),)}, "must have one dense connection"),
+        (
+            {"connections": (Connection(source="in", maps=(Diagonal(np.ones(1, dtype=int)),)),)},
+            "must have one dense connection",
+        ),
+        (
+            {"late_bias": (LateBias(1, np.ones(1, dtype=int)),)},
+            "must have one dense connection",
+        ),
+        ({"neurons": neurons(1, emission=Emission.POTENTIAL)}, "must send spikes and sum step by"),
+        ({"neurons": neurons(1, accumulation=Accumulation.EVENT)}, "must send spikes and sum"),
+    ],
+)
+def test_layers_wrong_population(changed: dict[str, Any], rule: str) -> None:
+    one = population(**{"connections": (weights("in"),)} | changed)
+    network = FixedNetwork(ONE, {"a": one}, {"out": "a"}, "plain")
+    with pytest.raises(ValueError, match=rf"^population 'a' of a stack {rule}"):
+        _ = network.layers
+
+
+def test_connection() -> None:
+    """Shared weights count once."""
+    conv = Convolution(np.ones((2, 1, 2, 2)), (1, 5, 5), (1, 1), (0, 0), (1, 1))
+    pool = Pool((2, 4, 4), (2, 2), (2, 2), (0, 0))
+    each = Connection(source="a", maps=[conv, pool], delay=np.array([3, 2]))  # type: ignore[arg-type]
+    assert (each.synapses, each.least_delay, each.shift) == (8, 2, 0)
+    assert each.maps == (conv, pool)
+    assert Connection(source="a").synapses == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "rule"),
+    [
+        ({"delay": -1}, "delay must not be negative, not -1"),
+        ({"delay": np.array([1, -2])}, "delay must not be negative, not -2"),
+        ({"shift": 25}, "shift must be 0 to 24, not 25"),
+        ({"shift": -1}, "shift must be 0 to 24, not -1"),
+        (
+            {"maps": (Dense(np.ones((1, 2))), Dense(np.ones((3, 1))))},
+            r"maps from 'a' must fit together, but \(2,\) does not go into \(3,\)",
+        ),
+    ],
+)
+def test_connection_wrong_value(options: dict[str, Any], rule: str) -> None:
+    with pytest.raises(ValueError, match=rf"^{rule}$"):
+        Connection(**{"source": "a"} | options)
+
+
+def test_connection_wrong_kind_of_shift() -> None:
+    with pytest.raises(TypeError, match=r"^shift must be an integer, not 1\.0$"):
+        Connection(source="a", shift=1.0)  # type: ignore[arg-type]
+
+
+def test_fixed_input() -> None:
+    counts = FixedInput(shape=(2,), high=3)
+    assert counts.taken([[0, 3]]).tolist() == [[0, 3]]
+    clips = FixedInput(shape=(2,), low=-2, high=3, clips=True)
+    assert clips.taken([[-3, 9]]).tolist() == [[-2, 3]]
+    with pytest.raises(ValueError, match=r"^counts must be 0 to 3, not 0 to 4$"):
+        counts.taken([[0, 4]])
+    with pytest.raises(ValueError, match=r"^counts must be 0 to 3, not -1 to 3$"):
+        counts.taken([[-1, 3]])
+    with pytest.raises(TypeError, match=r"^counts must hold integers, not float64$"):
+        clips.taken([[0.5]])
+
+
+@pytest.mark.parametrize(("low", "high"), [(1, 2), (-2, -1), (-(2**23) - 1, 0), (0, 2**23)])
+def test_fixed_input_wrong_range(low: int, high: int) -> None:
+    message = rf"^low and high must be of at most 24 bits .* not {low} and {high}$"
+    with pytest.raises(ValueError, match=message):
+        FixedInput(shape=(1,), low=low, high=high)
+
+
+@pytest.mark.parametrize("name", ["low", "high", "fraction_bits"])
+def test_fixed_input_wrong_kind(name: str) -> None:
+    with pytest.raises(TypeError, match=rf"^{name} must be an integer, not 0\.5$"):
+        FixedInput(**{"shape": (1,), name: 0.5})
+
+
+@pytest.mark.parametrize(
+    ("options", "rule"),
+    [
+        ({"weight_width": 17}, "weight_width must be 2 to 16, not 17"),
+        ({"shape": (2, 2)}, r"shape must be of 1 neurons, not \(2, 2\)"),
+        (
+            {
+                "weight_width": 4,
+                "connections": (Connection(source="in", maps=(Dense(np.array([[8]])),)),),
+            },
+            "weight must fit 4 bits, -8 to 7, but ranges from 8 to 8",
+        ),
+    ],
+)
+def test_fixed_population_wrong_value(options: dict[str, Any], rule: str) -> None:
+    with pytest.raises(ValueError, match=rf"^{rule}$"):
+        population(**options)
+
+
+def test_fixed_population_wrong_weight() -> None:
+    connection = Connection(source="in", maps=(Dense(np.array([[0.5]])),))
+    with pytest.raises(TypeError, match=r"^weight must hold integers, not float64$"):
+        population(connections=(connection,))
+
+
+def test_fixed_network_widens_the_current() -> None:
+    """Two connections and a late bias: 3 * 127 << 2, -128 of a potential of 16 bits, -5."""
+    maps = (Dense(np.array([[127]])),), (Dense(np.array([[-1]])),)
+    a = population(neurons=neurons(1, emission=Emission.POTENTIAL))
+    b = population(
+        connections=(
+            Connection(source="in", maps=maps[0], shift=2),
+            Connection(source="a", maps=maps[1]),
+        ),
+        late_bias=(LateBias(3, np.array([-5])),),
+    )
+    inputs = {"in": FixedInput(shape=(1,), high=3)}
+    network = FixedNetwork(inputs, {"a": a, "b": b}, {"out": "b"}, "plain")
+    # 1524 + 32768 needs 17 bits, and so does -32767 - 5.
+    assert network.populations["b"].neurons.current_width == 17
+    assert network.magnitudes == {"a": (), "b": (381, 32768)}
+    assert network.sent("in") == (0, 3)
+    assert network.sent("a") == (-32768, 32767)
+    assert (network.shape("in"), network.shape("b")) == ((1,), (1,))
+    wide = replace(b, neurons=neurons(1, current_width=30))
+    kept = FixedNetwork(inputs, {"a": a, "b": wide}, {"out": "b"}, "plain")
+    assert kept.populations["b"].neurons.current_width == 30
+
+
+@pytest.mark.parametrize(("weight", "width"), [(-128, 14), (127, 14), (-64, 13), (63, 13)])
+def test_current_width_counts_the_shift(weight: int, width: int) -> None:
+    """-128 << 6 is -8192, which 14 bits hold, as they do 8128."""
+    maps = (Dense(np.array([[weight]])),)
+    one = population(connections=(Connection(source="in", maps=maps, shift=6),))
+    network = FixedNetwork(ONE, {"a": one}, {"out": "a"}, "plain")
+    assert network.populations["a"].neurons.current_width == width
+
+
+@pytest.mark.parametrize(("late", "width"), [(-129, 9), (-128, 8), (127, 8), (128, 9)])
+def test_current_width_counts_late_biases(late: int, width: int) -> None:
+    one = population(connections=(), late_bias=(LateBias(2, np.array([late])),))
+    network = FixedNetwork(ONE, {"a": one}, {"out": "a"}, "plain")
+    assert network.populations["a"].neurons.current_width == width
+
+
+def test_fixed_network_wrong_width() -> None:
+    maps = (Dense(np.full((2, 1), 127)),)
+    one = population(connections=(Connection(source="in", maps=maps, shift=24),))
+    wide = {"in": FixedInput(shape=(2,), high=2**23 - 1)}
+    message = r"^population 'a': the input current must fit 48 bits, but can need 56$"
+    with pytest.raises(ValueError, match=message):
+        FixedNetwork(wide, {"a": one}, {"out": "a"}, "plain")
+
+
+@pytest.mark.parametrize(
+    ("options", "rule"),
+    [
+        ({"inputs": {}}, "a network must have an input, a population and an output"),
+        ({"populations": {}}, "a network must have an input, a population and an output"),
+        ({"outputs": {}}, "a network must have an input, a population and an output"),
+        ({"inputs": {"a": ONE["in"]}}, "inputs and populations must have names of their own"),
+        (
+            {"outputs": {"out": "b"}},
+            "output 'out' must be an input or population, not 'b'",
+        ),
+        (
+            {"populations": {"a": population(connections=(weights("b"),))}},
+            "population 'a' must be connected to inputs and populations, not to 'b'",
+        ),
+        (
+            {"populations": {"a": population(connections=(weights("in", 2),))}},
+            r"maps from 'in' to 'a' must lead from shape .* not from \(2,\) to \(1,\)",
+        ),
+        (
+            {"populations": {"a": population(connections=(weights("in", 1, 3),))}},
+            r"maps from 'in' to 'a' must lead from shape .* not from \(1,\) to \(3,\)",
+        ),
+        (
+            {"populations": {"a": population(2, connections=(Connection(source="in"),))}},
+            r"maps from 'in' to 'a' must lead from shape .* not from \(2,\) to \(1,\)",
+        ),
+        (
+            {"populations": {"a": population(connections=(weights("a"),))}},
+            "a loop must have a delay, but 'a' is in one",
+        ),
+    ],
+)
+def test_fixed_network_wrong_topology(options: dict[str, Any], rule: str) -> None:
+    given_options = {
+        "inputs": ONE,
+        "populations": {"a": population(connections=(weights("in"),))},
+        "outputs": {"out": "a"},
+        "profile": "plain",
+    } | options
+    with pytest.raises(ValueError, match=rf"^{rule}$"):
+        FixedNetwork(**given_options)
+
+
+def linked(*edges: tuple[str, str, int]) -> dict[str, FixedPopulation]:
+    """Populations a to d with connections of given delays."""
+    return {
+        name: population(
+            connections=tuple(weights(a, delay=delay) for a, b, delay in edges if b == name)
+        )
+        for name in "abcd"
+    }
+
+
+@pytest.mark.parametrize(
+    ("edges", "groups"),
+    [
+        ([], [("a",), ("b",), ("c",), ("d",)]),
+        ([("a", "a", 1)], [("a",), ("b",), ("c",), ("d",)]),
+        ([("b", "a", 0), ("c", "b", 0), ("d", "c", 0)], [("d",), ("c",), ("b",), ("a",)]),
+        # A delayed way back: all from the one to the other, step by step.
+        (
+            [("a", "b", 0), ("b", "c", 0), ("c", "d", 0), ("c", "b", 1)],
+            [("a",), ("b", "c"), ("d",)],
+        ),
+        (
+            [("a", "b", 0), ("b", "c", 0), ("c", "d", 0), ("b", "a", 1), ("d", "c", 2)],
+            [("a", "b"), ("c", "d")],
+        ),
+        (
+            [("a", "b", 0), ("b", "c", 0), ("c", "d", 0), ("c", "a", 1), ("d", "b", 2)],
+            [("a", "b", "c", "d")],
+        ),
+    ],
+)
+def test_schedule(edges: list[tuple[str, str, int]], groups: list[tuple[str, ...]]) -> None:
+    assert schedule(linked(*edges)) == groups
+
+
+@given(st.integers(0, 2**32))
+def test_schedule_respects_every_edge(seed: int) -> None:
+    """Sources without delay come first; others are in a group that is not a later one."""
+    rng = random.Random(seed)
+    names = [*"abcd"]
+    rng.shuffle(names)
+    edges = [
+        (a, b, rng.choice([0, 1]) if names.index(a) < names.index(b) else rng.choice([1, 2]))
+        for a in names
+        for b in names
+        if rng.random() < 0.3
+    ]
+    groups = schedule(linked(*edges))
+    assert sorted(name for group in groups for name in group) == sorted(names)
+    order = [name for group in groups for name in group]
+    place = {name: k for k, group in enumerate(groups) for name in group}
+    for a, b, delay in edges:
+        assert place[a] <= place[b]
+        if delay == 0:
+            assert order.index(a) < order.index(b)
+
+
+def test_schedule_wrong_loop() -> None:
+    with pytest.raises(ValueError, match=r"^a loop must have a delay, but '[ab]' is in one$"):
+        schedule(linked(("a", "b", 0), ("b", "a", 0), ("c", "c", 1)))
+    mixed = np.array([1, 0])
+    one = replace(linked()["a"], connections=(weights("a", delay=mixed),))  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"^a loop must have a delay, but 'a' is in one$"):
+        schedule({"a": one})
 
 
 def test_float_dense() -> None:
@@ -290,4 +638,22 @@ def test_float_network_wrong_chain() -> None:
     first, second = FloatDense(np.ones((1, 2)), NEURON), FloatDense(np.ones((3, 1)), NEURON)
     message = r"^layer 1 must have 2 inputs, the neurons of the layer before, not 3$"
     with pytest.raises(ValueError, match=message):
-        FloatNetwork((first, second))
+        FloatNetwork.stack((first, second))
+
+
+def test_float_stack() -> None:
+    """A layer's bias is added to its neuron's own."""
+    first = FloatDense(np.ones((3, 2)), replace(NEURON, bias=1.0), np.array([0.5, -0.5]))
+    network = FloatNetwork.stack([first, FloatDense(np.ones((2, 1)), NEURON)])
+    assert network.inputs == {"input": (3,)}
+    assert network.outputs == {"output": "layer_1"}
+    one, two = network.populations.values()
+    assert (one.shape, two.shape) == ((2,), (1,))
+    assert np.asarray(one.neuron.bias).tolist() == [1.5, 0.5]
+    assert [each.connections[0].source for each in (one, two)] == ["input", "layer_0"]
+
+
+def test_float_network_wrong_topology() -> None:
+    one = FloatPopulation(shape=(1,), neuron=NEURON, connections=(Connection(source="a", maps=()),))
+    with pytest.raises(ValueError, match=r"^a loop must have a delay, but 'a' is in one$"):
+        FloatNetwork({"in": (1,)}, {"a": one}, {"out": "a"})

@@ -6,6 +6,7 @@
 import itertools
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +16,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spikeloom.reference.fixed import Overflow, QFormat, Rounding
-from spikeloom.reference.network import FixedDense, FixedNetwork
 from spikeloom.reference.neuron_fixed import (
     DecayRule,
+    Emission,
     FixedState,
     NeuronConfig,
+    Neurons,
+    SynapseConfig,
     initial_state,
     step,
 )
-from spikeloom.reference.profile import Compared, Comparison, Order, Reset
-from spikeloom.reference.simulate import run_fixed, run_neurons
+from spikeloom.reference.profile import Accumulation, Compared, Comparison, Order, Reset
+from spikeloom.reference.simulate import run_neurons
 
 WORD = QFormat(word_length=8)
 
@@ -52,7 +55,12 @@ def naive_fit(value: int, word: QFormat) -> int:
     return (value + half) % (2 * half) - half
 
 
-def naive_decay(v: int, decay: int, c: NeuronConfig) -> int:
+def of(value: Any, neuron: int) -> Any:
+    """The value of one neuron."""
+    return value[neuron] if isinstance(value, tuple) else value
+
+
+def naive_decay(v: int, decay: int, c: NeuronConfig | SynapseConfig) -> int:
     rounding = c.state.rounding
     if c.decay_rule is DecayRule.MULTIPLIER:
         return naive_quotient(v * decay, c.decay_fraction, rounding)
@@ -64,17 +72,36 @@ def naive_decay(v: int, decay: int, c: NeuronConfig) -> int:
     return v
 
 
-def naive_fire(v: int, threshold: int, c: NeuronConfig) -> tuple[int, int]:
+def naive_fire(v: int, c: NeuronConfig, neuron: int, most: int) -> tuple[int, int]:
+    if c.emission is Emission.POTENTIAL:
+        return v, 0
+    threshold = of(c.threshold, neuron)
     spikes = 0
-    while spikes < c.max_spikes:
+    while spikes < most:
         if v < threshold or (v == threshold and c.comparison is Comparison.GT):
             break
         spikes += 1
         if c.reset is Reset.SUBTRACT:
             v -= threshold
         elif c.reset is Reset.TO_VALUE:
-            v = c.v_reset
+            v = of(c.v_reset, neuron)
     return v, spikes
+
+
+def naive_register(value: int, drive: int, decay: int, c: NeuronConfig | SynapseConfig) -> int:
+    if c.decay_rule is DecayRule.CONSTANT:
+        drive -= decay
+    if c.order is Order.DECAY_FIRST:
+        return naive_fit(naive_decay(value, decay, c) + drive, c.state)
+    return naive_decay(naive_fit(value + drive, c.state), decay, c)
+
+
+def naive_staged(v: int, current: int, c: NeuronConfig, neuron: int) -> int:
+    decay = of(c.decay, neuron)
+    loss = decay if c.decay_rule is DecayRule.CONSTANT else v - naive_decay(v, decay, c)
+    change = naive_fit(current - loss, c.state)
+    change = naive_fit(change + of(c.bias, neuron), c.state)
+    return naive_fit(v + change, c.state)
 
 
 def naive_step(
@@ -83,23 +110,25 @@ def naive_step(
     """Potential, refractory steps and spikes after one step of one neuron."""
     if refractory > 0:
         return v, refractory - 1, 0
-    threshold, decay, bias = (
-        value[neuron] if isinstance(value, tuple) else value
-        for value in (c.threshold, c.decay, c.bias)
-    )
     spikes = 0
     if c.compared is Compared.OLD:
-        v, spikes = naive_fire(v, threshold, c)
-    drive = current + bias - (decay if c.decay_rule is DecayRule.CONSTANT else 0)
-    if c.order is Order.DECAY_FIRST:
-        v = naive_fit(naive_decay(v, decay, c) + drive, c.state)
+        v, spikes = naive_fire(v, c, neuron, c.max_spikes)
+    if c.staged_overflow:
+        v = naive_staged(v, current, c, neuron)
     else:
-        v = naive_decay(naive_fit(v + drive, c.state), decay, c)
+        v = naive_register(v, current + of(c.bias, neuron), of(c.decay, neuron), c)
     if c.compared is Compared.NEW:
-        v, spikes = naive_fire(v, threshold, c)
+        v, spikes = naive_fire(v, c, neuron, c.max_spikes)
     if c.floor is not None:
-        v = max(v, c.floor)
+        v = max(v, of(c.floor, neuron))
     return v, c.refractory_steps if spikes else 0, spikes
+
+
+def naive_synapse(i_syn: int, current: int, c: NeuronConfig, neuron: int) -> int:
+    """The synaptic current after one step; the input itself where there is no synapse."""
+    if c.synapse is None:
+        return current
+    return naive_register(i_syn, current, of(c.synapse.decay, neuron), c.synapse)
 
 
 def check_every_state(c: NeuronConfig) -> None:
@@ -175,6 +204,40 @@ def test_every_state_of_every_combination(
         )
 
 
+@pytest.mark.parametrize(("rule", "at_least_one", "rounding"), DECAYS)
+def test_every_state_of_staged_overflow(
+    rule: DecayRule, at_least_one: bool, rounding: Rounding
+) -> None:
+    """Bias and current leave the word by themselves; the numbers are drawn with seed 2."""
+    rng = random.Random(2)
+    for overflow, compared, (reset, max_spikes), emission in itertools.product(
+        Overflow, Compared, RESETS, Emission
+    ):
+        decay = {
+            DecayRule.MULTIPLIER: rng.randint(0, 8),
+            DecayRule.SHIFT: rng.randint(0, 5),
+            DecayRule.CONSTANT: rng.randint(-8, 7),
+            DecayRule.NONE: 0,
+        }
+        check_every_state(
+            config(
+                state=QFormat(word_length=4, rounding=rounding, overflow=overflow),
+                current_width=5,
+                threshold=rng.randint(1, 7),
+                decay_rule=rule,
+                decay=decay[rule],
+                decay_fraction=3,
+                shift_at_least_one=at_least_one,
+                bias=rng.randint(-16, 15),
+                compared=compared,
+                reset=reset,
+                max_spikes=max_spikes,
+                staged_overflow=True,
+                emission=emission,
+            )
+        )
+
+
 @pytest.mark.parametrize("rounding", Rounding)
 @pytest.mark.parametrize("fraction", [1, 3])
 def test_every_multiplier(fraction: int, rounding: Rounding) -> None:
@@ -216,68 +279,195 @@ def per_neuron(draw: st.DrawFn, lowest: int, highest: int, size: int) -> int | t
 
 
 @st.composite
-def wide_configs(draw: st.DrawFn) -> NeuronConfig:
-    """Any legal configuration of up to 4 neurons with words up to the widest."""
-    size = draw(st.integers(1, 4))
+def registers(draw: st.DrawFn, size: int) -> dict[str, Any]:
+    """A word and its decay, up to the widest."""
     state = QFormat(
-        word_length=draw(st.sampled_from([4, 16, 24, 32])),
+        word_length=draw(st.sampled_from([4, 16, 20, 24, 32])),
         rounding=draw(st.sampled_from(Rounding)),
         overflow=draw(st.sampled_from(Overflow)),
     )
-    low, high = state.min, state.max
-    current_width = draw(st.sampled_from([2, 16, 48]))
     rule = draw(st.sampled_from(DecayRule))
     fraction = draw(st.sampled_from([1, 8, 12, 16]))
-    reset = draw(st.sampled_from(Reset))
     decays = {
         DecayRule.MULTIPLIER: (0, 1 << fraction),
         DecayRule.SHIFT: (0, 31),
-        DecayRule.CONSTANT: (low, high),
+        DecayRule.CONSTANT: (state.min, state.max),
         DecayRule.NONE: (0, 0),
     }
+    return {
+        "state": state,
+        "decay_rule": rule,
+        "decay": per_neuron(draw, *decays[rule], size),
+        "decay_fraction": fraction,
+        "shift_at_least_one": rule is DecayRule.SHIFT and draw(st.booleans()),
+        "order": draw(st.sampled_from(Order)),
+    }
+
+
+@st.composite
+def wide_configs(draw: st.DrawFn) -> NeuronConfig:
+    """Any legal configuration of up to 4 neurons that sums step by step."""
+    size = draw(st.integers(1, 4))
+    register = draw(registers(size))
+    low, high = register["state"].min, register["state"].max
+    current_width = draw(st.sampled_from([2, 16, 26, 48]))
+    reset = draw(st.sampled_from(Reset))
     half = 1 << (current_width - 1)
     # Small thresholds too: only they make many spikes.
     highest = draw(st.sampled_from([7, high]))
+    floor = draw(st.booleans())
     return NeuronConfig(
+        **register,
         size=size,
-        state=state,
         current_width=current_width,
         threshold=per_neuron(draw, 1 if reset is Reset.SUBTRACT else low, highest, size),
-        decay_rule=rule,
-        decay=per_neuron(draw, *decays[rule], size),
-        decay_fraction=fraction,
-        shift_at_least_one=rule is DecayRule.SHIFT and draw(st.booleans()),
         bias=per_neuron(draw, -half, half - 1, size),
-        order=draw(st.sampled_from(Order)),
+        synapse=draw(st.one_of(st.none(), registers(size).map(lambda r: SynapseConfig(**r)))),
+        staged_overflow=register["order"] is Order.DECAY_FIRST and draw(st.booleans()),
+        emission=draw(st.sampled_from([*Emission, Emission.SPIKES, Emission.SPIKES])),
         comparison=draw(st.sampled_from(Comparison)),
         compared=draw(st.sampled_from(Compared)),
         reset=reset,
-        v_reset=draw(st.integers(low, high)),
-        v_init=draw(st.integers(low, high)),
-        max_spikes=draw(st.sampled_from([1, 3, 255])) if reset is Reset.SUBTRACT else 1,
-        floor=draw(st.one_of(st.none(), st.integers(low, 0))),
+        v_reset=per_neuron(draw, low, high, size),
+        v_init=per_neuron(draw, low, high, size),
+        max_spikes=draw(st.sampled_from([1, 3, 255, 1023])) if reset is Reset.SUBTRACT else 1,
+        floor=per_neuron(draw, low, 0, size) if floor else None,
         refractory_steps=draw(st.sampled_from([0, 1, 255])),
     )
 
 
+def rows(c: NeuronConfig, least: int, most: int) -> st.SearchStrategy[list[list[int]]]:
+    ends = st.integers(least, most)
+    row = st.lists(ends, min_size=c.size, max_size=c.size)
+    return st.lists(row, min_size=1, max_size=6)
+
+
 @given(wide_configs(), st.data())
 def test_trajectories_at_all_widths(c: NeuronConfig, data: st.DataObject) -> None:
-    """Several steps from the initial state, neuron by neuron."""
+    """Several steps from the initial state, neuron by neuron, in long and in short integers."""
     half = 1 << (c.current_width - 1)
-    row = st.lists(st.integers(-half, half - 1), min_size=c.size, max_size=c.size)
-    currents = data.draw(st.lists(row, min_size=1, max_size=6))
-    state = initial_state(c)
-    naive = [(c.v_init, 0, 0)] * c.size
+    currents = data.draw(rows(c, -half, half - 1))
+    neurons = Neurons(c)
+    state, short = initial_state(c), neurons.initial()
+    naive = [(of(c.v_init, n), 0, 0) for n in range(c.size)]
+    synapse = [0] * c.size
     for current in currents:
         state, spikes = step(state, current, c)
+        short, same = neurons.step(short, np.array(current).astype(neurons.kind))
+        synapse = [naive_synapse(synapse[n], current[n], c, n) for n in range(c.size)]
         naive = [
-            naive_step(v, refractory, current[n], c, n)
+            naive_step(v, refractory, synapse[n], c, n)
             for n, (v, refractory, _) in enumerate(naive)
         ]
-        assert (
-            list(zip(state.v.tolist(), state.refractory.tolist(), spikes.tolist(), strict=True))
-            == naive
+        for found, sent in ((state, spikes), (short, same)):
+            columns = (found.v.tolist(), found.refractory.tolist(), sent.tolist())
+            assert list(zip(*columns, strict=True)) == naive
+            assert (found.i_syn is None) == (c.synapse is None)
+            assert found.i_syn is None or found.i_syn.tolist() == synapse
+
+
+def test_short_integers_are_chosen_where_they_hold_every_result() -> None:
+    assert Neurons(config()).kind is np.int32
+    assert Neurons(config(current_width=28)).kind is np.int32
+    assert Neurons(config(current_width=29)).kind is np.int64
+    multiplier = {"decay_rule": DecayRule.MULTIPLIER, "decay": 1}
+    word = {"state": QFormat(word_length=16)}
+    assert Neurons(config(**multiplier, **word, decay_fraction=13)).kind is np.int32
+    assert Neurons(config(**multiplier, **word, decay_fraction=14)).kind is np.int64
+    assert Neurons(config(synapse=SynapseConfig(state=QFormat(word_length=30)))).kind is np.int64
+
+
+@st.composite
+def event_configs(draw: st.DrawFn) -> NeuronConfig:
+    """Any legal configuration that sums event by event; not a synapse with a constant leak."""
+    c = draw(wide_configs())
+    if c.synapse is not None and c.synapse.decay_rule is DecayRule.CONSTANT:
+        synapse = replace(c.synapse, decay_rule=DecayRule.NONE, decay=0)
+        c = replace(c, synapse=synapse)
+    return replace(c, accumulation=Accumulation.EVENT)
+
+
+@given(event_configs(), st.data())
+def test_events_overflow_one_by_one(c: NeuronConfig, data: st.DataObject) -> None:
+    half = 1 << (c.current_width - 1)
+    neurons = Neurons(c)
+    state = neurons.initial()
+    naive = [(of(c.v_init, n), 0, 0) for n in range(c.size)]
+    synapse = [0] * c.size
+    for events in data.draw(st.lists(rows(c, -half, half - 1), min_size=1, max_size=4)):
+        state, spikes = neurons.step_events(
+            state, (np.array(event).astype(neurons.kind) for event in events)
         )
+        for n in range(c.size):
+            word = c.state if c.synapse is None else c.synapse.state
+            total = 0 if c.synapse is None else synapse[n]
+            if c.synapse is not None and c.synapse.order is Order.DECAY_FIRST:
+                total = naive_decay(total, of(c.synapse.decay, n), c.synapse)
+            for event in events:
+                total = naive_fit(total + event[n], word)
+            if c.synapse is not None and c.synapse.order is Order.INPUT_FIRST:
+                total = naive_decay(total, of(c.synapse.decay, n), c.synapse)
+            synapse[n] = total
+            v, refractory, _ = naive[n]
+            naive[n] = naive_step(v, refractory, total, c, n)
+        columns = (state.v.tolist(), state.refractory.tolist(), spikes.tolist())
+        assert list(zip(*columns, strict=True)) == naive
+        assert state.i_syn is None or state.i_syn.tolist() == synapse
+
+
+@given(wide_configs(), st.data())
+def test_events_spike_one_by_one(c: NeuronConfig, data: st.DataObject) -> None:
+    """An event of 0 does not reach a neuron, though its potential may be above the threshold."""
+    reset = Reset.SUBTRACT if c.reset is Reset.NONE else c.reset
+    threshold = 3 if reset is not c.reset else c.threshold
+    plain = {"decay_rule": DecayRule.NONE, "decay": 0, "shift_at_least_one": False}
+    c = replace(
+        c,
+        **plain,
+        synapse=None,
+        compared=Compared.NEW,
+        reset=reset,
+        threshold=threshold,
+        refractory_steps=0,
+        emission=Emission.SPIKES,
+        accumulation=Accumulation.SPIKING_EVENT,
+    )
+    neurons = Neurons(c)
+    state = neurons.initial()
+    potentials = [of(c.v_init, n) for n in range(c.size)]
+    small = min(20, (1 << (c.current_width - 1)) - 1)
+    for events in data.draw(st.lists(rows(c, -small, small), min_size=1, max_size=4)):
+        state, spikes = neurons.step_events(
+            state, (np.array(event).astype(neurons.kind) for event in events)
+        )
+        sent = []
+        for n in range(c.size):
+            v, count = potentials[n], 0
+            for event in (*(event[n] for event in events), of(c.bias, n)):
+                if event == 0:
+                    continue
+                v = naive_fit(v + event, c.state)
+                if c.floor is not None:
+                    v = max(v, of(c.floor, n))
+                v, spike = naive_fire(v, c, n, 1)
+                count += spike
+            potentials[n] = v
+            sent.append(min(count, c.max_spikes))
+        assert state.v.tolist() == potentials
+        assert spikes.tolist() == sent
+
+
+def test_overflows_are_counted() -> None:
+    """In eight bits 100 + 100 does not fit; neither does the same of one of two events."""
+    neurons = Neurons(config(size=2, threshold=127, current_width=9))
+    state, _ = neurons.step(neurons.initial((3,)), np.array([100, 20], dtype=np.int32))
+    assert neurons.overflows == 0
+    neurons.step(state, np.array([100, 100], dtype=np.int32))
+    assert neurons.overflows == 3
+    neurons = Neurons(config(threshold=127, accumulation=Accumulation.EVENT))
+    hundred = np.array([100], dtype=np.int32)
+    state, _ = neurons.step_events(neurons.initial(), [hundred, hundred, -hundred])
+    assert (state.v.item(), neurons.overflows) == (27, 1)
 
 
 def trajectory(c: NeuronConfig, currents: Sequence[int]) -> tuple[list[int], list[int]]:
@@ -400,30 +590,6 @@ def test_recording_of_lava(shared: Path, name: str) -> None:
     assert np.array_equal(np.array(potentials)[spikes == 0], v[spikes == 0])
 
 
-def test_recording_of_a_loihi_layer(shared: Path) -> None:
-    """512,000 spike bits of lava-dl: dv 415, vth 6, weights << 6, input one step late."""
-    recording = np.load(shared / "nir" / "loihi" / "oxford_dense_recording.npz")
-    late = np.roll(recording["spikes_in"].T, 1, axis=0)
-    late[0] = 0
-    neurons = NeuronConfig(
-        size=256,
-        state=QFormat(word_length=24, rounding=Rounding.TOWARD_ZERO),
-        current_width=24,
-        threshold=6 << 6,
-        decay_rule=DecayRule.MULTIPLIER,
-        decay=4096 - 415,
-        decay_fraction=12,
-        comparison=Comparison.GT,
-        reset=Reset.TO_VALUE,
-    )
-    layer = FixedDense(
-        weight=recording["weight"].T, weight_width=9, weight_shift=6, neurons=neurons
-    )
-    spikes = run_fixed(FixedNetwork((layer,), "loihi"), late[None]).spikes[0][0]
-    assert np.array_equal(spikes, recording["spikes_out"].T)
-    assert spikes.sum() == 1826
-
-
 def test_recording_of_xylo(shared: Path) -> None:
     """The hidden neurons of XyloSim from its own synaptic currents: 16,000 potentials."""
     recording = np.load(shared / "nir" / "xylo" / "xylosim_0.1.3_random_net.npz")
@@ -452,7 +618,7 @@ def test_init() -> None:
 
 
 @pytest.mark.parametrize(
-    ("max_spikes", "width"), [(1, 1), (3, 2), (7, 3), (15, 4), (127, 7), (255, 8)]
+    ("max_spikes", "width"), [(1, 1), (3, 2), (7, 3), (15, 4), (127, 7), (255, 8), (1023, 10)]
 )
 def test_count_width(max_spikes: int, width: int) -> None:
     assert config(max_spikes=max_spikes).count_width == width
@@ -516,7 +682,7 @@ CONSTANT = {"decay_rule": DecayRule.CONSTANT}
         ({"decay": 1}, "decay must be 0 to 0, not 1"),
         ({"floor": 1}, "floor must be -128 to 0, not 1"),
         ({"floor": -129}, "floor must be -128 to 0, not -129"),
-        ({"max_spikes": 2}, "max_spikes must be 1, 3, 7, 15, 31, 63, 127 or 255, not 2"),
+        ({"max_spikes": 2}, "max_spikes must be 1, 3, 7, 15, 31, 63, 127, 255, 511 or 1023, not 2"),
         (
             {"max_spikes": 3, "reset": Reset.NONE},
             "max_spikes must be 1 where the reset is not by subtraction, not 3",
@@ -529,6 +695,10 @@ CONSTANT = {"decay_rule": DecayRule.CONSTANT}
         ),
         ({"size": 2, "threshold": (3, 4, 5)}, "threshold must have 2 values, one a neuron, not 3"),
         ({"size": 2, "bias": (3,)}, "bias must have 2 values, one a neuron, not 1"),
+        ({"size": 2, "v_reset": (3,)}, "v_reset must have 2 values, one a neuron, not 1"),
+        ({"size": 2, "v_init": (3, 128)}, "v_init must be -128 to 127, not 128"),
+        ({"size": 2, "floor": (0, 1)}, "floor must be -128 to 0, not 1"),
+        ({"size": 2, "floor": (0,)}, "floor must have 2 values, one a neuron, not 1"),
     ],
 )
 def test_wrong_value(options: dict[str, Any], rule: str) -> None:
@@ -558,10 +728,12 @@ def test_wrong_state(state: QFormat) -> None:
         ("comparison", "Comparison"),
         ("compared", "Compared"),
         ("reset", "Reset"),
+        ("accumulation", "Accumulation"),
+        ("emission", "Emission"),
     ],
 )
 def test_wrong_kind_of_option(name: str, kind: str) -> None:
-    with pytest.raises(TypeError, match=rf"^{name} must be a {kind}, not 'none'$"):
+    with pytest.raises(TypeError, match=rf"^{name} must be an? {kind}, not 'none'$"):
         config(**{name: "none"})
 
 
@@ -572,8 +744,6 @@ def test_wrong_kind_of_option(name: str, kind: str) -> None:
         "size",
         "current_width",
         "decay_fraction",
-        "v_reset",
-        "v_init",
         "max_spikes",
         "refractory_steps",
     ],
@@ -583,15 +753,85 @@ def test_wrong_kind_of_integer(name: str, value: object) -> None:
         config(**{name: value})
 
 
-@pytest.mark.parametrize("value", [1.0, "1", True])
+@pytest.mark.parametrize("value", [1.0, "1", True, [1.5], [None]])
 def test_wrong_kind_of_floor(value: object) -> None:
-    with pytest.raises(TypeError, match=rf"^floor must be an integer or None, not {value!r}$"):
+    message = r"^floor must be an integer or a sequence of integers, not "
+    with pytest.raises(TypeError, match=message):
         config(floor=value)
 
 
 @pytest.mark.parametrize("value", [1.5, None, True, [1.5], "1", [True], [[1]]])
-@pytest.mark.parametrize("name", ["threshold", "decay", "bias"])
+@pytest.mark.parametrize("name", ["threshold", "decay", "bias", "v_reset", "v_init"])
 def test_wrong_kind_of_parameter(name: str, value: object) -> None:
     message = rf"^{name} must be an integer or a sequence of integers, not "
     with pytest.raises(TypeError, match=message):
         config(**{name: value})
+
+
+@pytest.mark.parametrize("value", [1.5, None, True, [1.5]])
+def test_wrong_kind_of_synapse_decay(value: object) -> None:
+    message = r"^decay must be an integer or a sequence of integers, not "
+    with pytest.raises(TypeError, match=message):
+        SynapseConfig(state=WORD, decay=value)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("options", "rule"),
+    [
+        (
+            {"state": QFormat(word_length=33)},
+            "state must be a signed word of 4 to 32 bits, not a signed one of 33",
+        ),
+        (MULTIPLIER | {"decay": 257}, "decay must be 0 to 256, not 257"),
+        (SHIFT | {"decay": (3, 32)}, "decay must be 0 to 31, not 32"),
+        ({"decay_fraction": 17}, "decay_fraction must be 1 to 16, not 17"),
+        (
+            {"shift_at_least_one": True},
+            "shift_at_least_one must go with a shift decay, not 'none'",
+        ),
+    ],
+)
+def test_synapse_wrong_value(options: dict[str, Any], rule: str) -> None:
+    with pytest.raises(ValueError, match=rf"^{rule}$"):
+        SynapseConfig(**{"state": WORD} | options)
+
+
+def test_wrong_synapse() -> None:
+    with pytest.raises(TypeError, match=r"^synapse must be a SynapseConfig, not 'none'$"):
+        config(synapse="none")
+    synapse = SynapseConfig(state=WORD, decay_rule=DecayRule.SHIFT, decay=(1, 2))
+    message = r"^decay of the synapse must have 3 values, one a neuron, not 2$"
+    with pytest.raises(ValueError, match=message):
+        config(size=3, synapse=synapse)
+
+
+def test_wrong_staged_overflow() -> None:
+    message = r"^staged_overflow must go with the decay first, not the input$"
+    with pytest.raises(ValueError, match=message):
+        config(staged_overflow=True, order=Order.INPUT_FIRST)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"synapse": SynapseConfig(state=WORD)},
+        SHIFT,
+        {"compared": Compared.OLD},
+        {"refractory_steps": 1},
+        {"emission": Emission.POTENTIAL},
+    ],
+)
+def test_wrong_accumulation(options: dict[str, Any]) -> None:
+    message = (
+        r"^accumulation 'spiking-event' must go with spikes of the new potential, without synapse,"
+        r" decay and refractory steps$"
+    )
+    with pytest.raises(ValueError, match=message):
+        config(accumulation=Accumulation.SPIKING_EVENT, **options)
+
+
+@pytest.mark.parametrize(
+    ("emission", "sent"), [(Emission.SPIKES, (0, 7)), (Emission.POTENTIAL, (-128, 127))]
+)
+def test_sent(emission: Emission, sent: tuple[int, int]) -> None:
+    assert config(max_spikes=7, emission=emission).sent == sent

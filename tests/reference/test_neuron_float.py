@@ -16,6 +16,7 @@ from spikeloom.reference.neuron_float import FloatNeuron
 from spikeloom.reference.profile import (
     TEXTBOOK_IAF,
     TEXTBOOK_LIF,
+    Accumulation,
     Compared,
     Comparison,
     Decay,
@@ -328,11 +329,192 @@ def test_recordings_of_other_tools(
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize(
-    "name", ["v_th", "tau", "r", "v_reset", "v_init", "v_leak", "bias", "v_min"]
+    "name",
+    [
+        *("v_th", "tau", "r", "v_reset", "v_init", "v_leak", "bias", "v_min"),
+        *("tau_syn", "w_in"),
+    ],
 )
 def test_wrong_value_that_is_not_finite(name: str, value: float) -> None:
     with pytest.raises(ValueError, match=rf"^{name} must be finite, not {value!r}$"):
         FloatNeuron(**{"profile": TEXTBOOK_LIF, "v_th": 1.0} | {name: value})
+
+
+@pytest.mark.parametrize("profile_options", [{}, {"reset": Reset.SUBTRACT, "max_spikes": 3}])
+def test_arrays_are_one_neuron_each(profile_options: dict[str, Any]) -> None:
+    """Three neurons with parameters of their own, and the same three one by one."""
+    profile = Profile(name="many", **profile_options)
+    each: dict[str, list[float]] = {
+        "v_th": [1.0, 2.0, 0.5],
+        "tau": [4.0, 2.0, 8.0],
+        "r": [1.0, 4.0, 2.0],
+        "v_reset": [0.25, -0.5, 0.0],
+        "v_init": [0.5, 0.0, 0.25],
+        "v_leak": [0.0, 1.0, -1.0],
+        "bias": [0.0, 0.5, -0.5],
+        "v_min": [-1.0, -0.25, -0.125],
+        "tau_syn": [2.0, 4.0, 2.0],
+        "w_in": [1.0, 2.0, 4.0],
+    }
+    currents = [3.0, -2.0, 5.0, 4.0, -6.0, 7.0]
+    together = FloatNeuron(profile=profile, **{n: np.array(v) for n, v in each.items()})
+    state = together.initial((3,))
+    alone = [
+        FloatNeuron(profile=profile, **{name: values[k] for name, values in each.items()})
+        for k in range(3)
+    ]
+    states = [neuron.initial((1,)) for neuron in alone]
+    for current in currents:
+        state, spikes = together.step(state, current)
+        for k in range(3):
+            states[k], emitted = alone[k].step(states[k], [current])
+            assert states[k].v.item() == state.v[k]
+            assert states[k].i_syn is not None
+            assert state.i_syn is not None
+            assert states[k].i_syn.item() == state.i_syn[k]
+            assert emitted.item() == spikes[k]
+
+
+def test_equal_numbers_of_an_array_are_one() -> None:
+    neuron = FloatNeuron(profile=TEXTBOOK_LIF, v_th=np.array([2, 2]), tau=np.array([4.0, 5.0]))
+    assert neuron.v_th == 2.0
+    assert isinstance(neuron.tau, np.ndarray)
+    with pytest.raises(ValueError, match="read-only"):
+        neuron.tau[0] = 1.0
+
+
+@pytest.mark.parametrize(
+    ("options", "synapse", "potentials"),
+    [
+        # i' = i/2 + 8/2 for an input of 8, then 0; v' = 3/4 v + i/4
+        ({}, [4.0, 2.0, 1.0], [1.0, 1.25, 1.1875]),
+        ({"synapse_order": Order.INPUT_FIRST}, [2.0, 1.0, 0.5], [0.5, 0.625, 0.59375]),
+        ({"synapse_gain": InputGain.ONE}, [8.0, 4.0, 2.0], [2.0, 2.5, 2.375]),
+    ],
+)
+def test_synapse_by_hand(
+    options: dict[str, Any], synapse: list[float], potentials: list[float]
+) -> None:
+    profile = Profile(**{"name": "synapse"} | options)
+    neuron = FloatNeuron(profile=profile, v_th=100.0, tau=4.0, tau_syn=2.0)
+    state = neuron.initial((1,))
+    found = []
+    for current in (8.0, 0.0, 0.0):
+        state, _ = neuron.step(state, [current])
+        assert state.i_syn is not None
+        found.append((state.i_syn.item(), state.v.item()))
+    assert found == list(zip(synapse, potentials, strict=True))
+    weighted = FloatNeuron(profile=profile, v_th=100.0, tau=4.0, tau_syn=2.0, w_in=4.0)
+    assert run(weighted, [2.0, 0.0, 0.0])[0] == potentials
+
+
+def test_bias_passes_the_synapse() -> None:
+    neuron = FloatNeuron(profile=Profile(name="s"), v_th=9.0, tau=4.0, tau_syn=2.0, bias=8.0)
+    assert run(neuron, [0.0, -8.0])[0] == [1.0, 1.25]
+
+
+@pytest.mark.parametrize("decay", Decay)
+def test_without_a_time_constant_nothing_decays(decay: Decay) -> None:
+    """NIR's ``dv/dt = r I``, in steps or in the unit of dt; ``v_leak`` means nothing."""
+    for gain, factor in ((InputGain.ONE, 1.0), (InputGain.DT, 0.5)):
+        profile = Profile(name="if", dt=0.5, decay=decay, integrator_gain=gain)
+        neuron = FloatNeuron(profile=profile, v_th=100.0, tau=None, r=2.0, v_leak=3.0)
+        assert run(neuron, [1.0, 2.0, 0.0])[0] == [2 * factor, 6 * factor, 6 * factor]
+
+
+def test_gain_of_the_threshold() -> None:
+    """Potentials are 8 / (r dt) = 4 times as large, with all that they are compared with."""
+    profile = Profile(name="into", input_gain=InputGain.INTO_THRESHOLD)
+    options: dict[str, Any] = {"tau": 8.0, "r": 2.0, "v_th": 1.0, "v_reset": -0.25, "v_init": 0.5}
+    options |= {"v_leak": 0.125, "v_min": -0.5}
+    neuron = FloatNeuron(profile=profile, **options)
+    assert (neuron.threshold, neuron.reset_value, neuron.initial_value) == (4.0, -1.0, 2.0)
+    assert (neuron.gain, neuron.floor, neuron.rest) == (1.0, -2.0, 0.0625)
+    plain = FloatNeuron(profile=Profile(name="plain"), **options)
+    currents = [2.0, 1.0, 3.0, -9.0, 0.0, 9.0, 1.0]
+    scaled, spikes = run(neuron, currents)
+    assert run(plain, currents) == ([v / 4 for v in scaled], spikes)
+    assert sum(spikes) == 2
+
+
+@pytest.mark.parametrize("r", [0.0, np.array([1.0, 0.0])])
+def test_wrong_r(r: Any) -> None:
+    profile = Profile(name="into", input_gain=InputGain.INTO_THRESHOLD)
+    message = r"^r must not be 0 where the threshold is divided by it, but one is$"
+    with pytest.raises(ValueError, match=message):
+        FloatNeuron(profile=profile, v_th=1.0, r=r)
+    assert FloatNeuron(profile=profile, v_th=1.0, r=r, tau=None).gain is not None
+
+
+def test_potential_decays_toward_the_leak() -> None:
+    """3/4 of the way from 8 is left after a step: 2, 3.5, 4.625."""
+    neuron = FloatNeuron(profile=Profile(name="rest"), v_th=100.0, tau=4.0, v_leak=8.0)
+    assert run(neuron, [0.0] * 3)[0] == [2.0, 3.5, 4.625]
+
+
+def test_neurons_that_never_spike() -> None:
+    neuron = FloatNeuron(profile=Profile(**PLAIN, reset=Reset.SUBTRACT, max_spikes=3), v_th=None)
+    assert run(neuron, [2.0] * 3) == ([2, 4, 6], [0, 0, 0])
+    assert (neuron.threshold, neuron.most_spikes) == (None, 0)
+
+
+def test_most_spikes_of_its_own() -> None:
+    profile = Profile(**PLAIN, reset=Reset.SUBTRACT, max_spikes=7)
+    assert run(FloatNeuron(profile=profile, v_th=1.0, max_spikes=1), [3.0, 0.0]) == ([2, 1], [1, 1])
+    assert FloatNeuron(profile=profile, v_th=1.0).most_spikes == 7
+
+
+def test_precision_is_that_of_the_state() -> None:
+    neuron = FloatNeuron(profile=Profile(name="single"), v_th=9.0, tau=3.0, tau_syn=7.0, bias=0.1)
+    state = neuron.initial((2,), np.float32)
+    for _ in range(3):
+        state, _ = neuron.step(state, [0.1, 0.7])
+    assert state.i_syn is not None
+    assert (state.v.dtype, state.i_syn.dtype) == (np.float32, np.float32)
+
+
+def test_events_by_hand() -> None:
+    """Each makes one spike at most, none goes below the floor, and 0 reaches nobody."""
+    profile = Profile(
+        **PLAIN, reset=Reset.SUBTRACT, max_spikes=3, accumulation=Accumulation.SPIKING_EVENT
+    )
+    neuron = FloatNeuron(profile=profile, v_th=1.0, v_min=-1.0, v_init=1.5)
+    state = neuron.initial((2,))
+    events = [np.array(event) for event in ([0.0, 0.5], [-3.0, 0.5], [1.5, 0.0], [0.5, 2.0])]
+    state, spikes = neuron.step_events(state, events)
+    # 1.5, -1 (the floor), 0.5, 1 -> 0; and 2 -> 1, 1.5 -> 0.5, 0.5, 2.5 -> 1.5
+    assert state.v.tolist() == [0.0, 1.5]
+    assert spikes.tolist() == [1, 3]
+    state, spikes = neuron.step_events(state, [np.array([0.0, 1.0])] * 5)
+    assert spikes.tolist() == [0, 3]
+    biased = FloatNeuron(profile=profile, v_th=1.0, bias=0.75)
+    assert biased.step_events(biased.initial((1,)), [np.array([0.5])])[1].tolist() == [1]
+
+
+@pytest.mark.parametrize(
+    ("decay", "options"),
+    [(Decay.EULER, {}), (Decay.CONSTANT, {"v_leak": 1.0}), (Decay.NONE, {"tau_syn": 2.0})],
+)
+def test_wrong_accumulation(decay: Decay, options: dict[str, Any]) -> None:
+    """What cannot be done event by event is not left out silently."""
+    profile = Profile(name="events", decay=decay, accumulation=Accumulation.SPIKING_EVENT)
+    message = r"^accumulation 'spiking-event' must go with neurons without synapse and decay$"
+    with pytest.raises(ValueError, match=message):
+        FloatNeuron(profile=profile, v_th=1.0, tau=4.0, **options)
+    assert FloatNeuron(profile=profile, v_th=1.0, tau=None).alpha == 1.0
+
+
+@pytest.mark.parametrize("tau", [0.0, -1.0])
+def test_wrong_tau_syn(tau: float) -> None:
+    with pytest.raises(ValueError, match=rf"^tau_syn must be positive, not {tau!r}$"):
+        FloatNeuron(profile=TEXTBOOK_LIF, v_th=1.0, tau_syn=tau)
+
+
+def test_wrong_number_among_many() -> None:
+    with pytest.raises(ValueError, match=r"^tau must be positive, not -2\.0$"):
+        FloatNeuron(profile=TEXTBOOK_LIF, v_th=1.0, tau=np.array([1.0, -2.0]))
+    with pytest.raises(ValueError, match=r"^bias must be finite, not nan$"):
+        FloatNeuron(profile=TEXTBOOK_LIF, v_th=1.0, bias=np.array([1.0, math.nan]))
 
 
 @pytest.mark.parametrize("tau", [0.0, -1.0])

@@ -17,7 +17,7 @@ from amaranth.sim import Simulator
 
 from spikeloom.reference.fixed import Overflow, QFormat, Rounding
 from spikeloom.reference.network import FixedDense, FixedNetwork
-from spikeloom.reference.neuron_fixed import DecayRule, NeuronConfig
+from spikeloom.reference.neuron_fixed import DecayRule, Emission, NeuronConfig, SynapseConfig
 from spikeloom.reference.profile import Compared, Comparison, Order, Reset
 
 PATIENCE = 1_000
@@ -207,6 +207,8 @@ def draw_config(rng: random.Random, size: int, **options: Any) -> NeuronConfig:
         "floor": rng.choice([None, None, "drawn"]),
         "refractory_steps": rng.choice([0, 0, 1, 2, 5]),
         "per_neuron": rng.random() < 0.5,
+        "synapse": rng.random() < 0.3,
+        "emission": Emission.SPIKES,
     } | options
     word = QFormat(
         word_length=drawn["word_length"],
@@ -225,6 +227,9 @@ def draw_config(rng: random.Random, size: int, **options: Any) -> NeuronConfig:
             DecayRule.CONSTANT: (-half // 4, half // 4),
             DecayRule.NONE: (0, 0),
         }[drawn["decay_rule"]],
+        "v_reset": (-half, half - 1),
+        "v_init": (-half, half - 1),
+        "floor": (-half, 0),
     }
 
     def values(name: str) -> int | tuple[int, ...]:
@@ -233,6 +238,7 @@ def draw_config(rng: random.Random, size: int, **options: Any) -> NeuronConfig:
         return rng.randint(*spans[name])
 
     floor = drawn["floor"]
+    order = drawn.get("order", rng.choice(list(Order)))
     return NeuronConfig(
         size=size,
         state=word,
@@ -243,17 +249,44 @@ def draw_config(rng: random.Random, size: int, **options: Any) -> NeuronConfig:
         decay_fraction=drawn["decay_fraction"],
         shift_at_least_one=drawn["decay_rule"] is DecayRule.SHIFT and rng.random() < 0.5,
         bias=drawn.get("bias", values("bias")),
-        order=drawn.get("order", rng.choice(list(Order))),
+        order=order,
+        synapse=draw_synapse(rng, size, drawn["per_neuron"]) if drawn["synapse"] else None,
+        staged_overflow=order is Order.DECAY_FIRST and rng.random() < 0.15,
+        emission=drawn["emission"],
         comparison=drawn.get("comparison", rng.choice(list(Comparison))),
         compared=drawn.get("compared", rng.choice(list(Compared))),
         reset=reset,
-        v_reset=rng.randint(-half, half - 1),
-        v_init=rng.randint(-half, half - 1),
+        v_reset=values("v_reset"),
+        v_init=values("v_init"),
         max_spikes=drawn.get(
             "max_spikes", rng.choice([1, 3, 15]) if reset is Reset.SUBTRACT else 1
         ),
-        floor=rng.randint(-half, 0) if floor == "drawn" else floor,
+        floor=values("floor") if floor == "drawn" else floor,
         refractory_steps=drawn["refractory_steps"],
+    )
+
+
+def draw_synapse(rng: random.Random, size: int, per_neuron: bool) -> SynapseConfig:
+    """Any legal synaptic current."""
+    rule = rng.choice(list(DecayRule))
+    span = {
+        DecayRule.MULTIPLIER: (0, 8),
+        DecayRule.SHIFT: (0, 5),
+        DecayRule.CONSTANT: (-4, 4),
+        DecayRule.NONE: (0, 0),
+    }[rule]
+    each = tuple(rng.randint(*span) for _ in range(size))
+    return SynapseConfig(
+        state=QFormat(
+            word_length=rng.choice([4, 8, 13, 24]),
+            rounding=rng.choice(list(Rounding)),
+            overflow=rng.choice(list(Overflow)),
+        ),
+        decay_rule=rule,
+        decay=each if per_neuron else each[0],
+        decay_fraction=3,
+        shift_at_least_one=rule is DecayRule.SHIFT and rng.random() < 0.5,
+        order=rng.choice(list(Order)),
     )
 
 
@@ -281,7 +314,7 @@ def draw_network(
     for inputs, size in pairwise(sizes):
         layers.append(draw_layer(rng, inputs, size, max_count=max_count, **options))
         max_count = layers[-1].neurons.max_spikes
-    return FixedNetwork(tuple(layers), "random")
+    return FixedNetwork.stack(tuple(layers), "random")
 
 
 def draw_raster(

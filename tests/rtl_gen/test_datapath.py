@@ -3,6 +3,7 @@
 import itertools
 import random
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,16 +12,33 @@ from amaranth.hdl import Const, Module, Mux, Shape, Signal, Value, signed, unsig
 from amaranth.sim import Simulator
 
 from spikeloom.reference.fixed import Overflow, QFormat, Rounding
-from spikeloom.reference.neuron_fixed import DecayRule, FixedState, NeuronConfig, step
+from spikeloom.reference.neuron_fixed import (
+    DecayRule,
+    Emission,
+    FixedState,
+    NeuronConfig,
+    SynapseConfig,
+    step,
+)
 from spikeloom.reference.profile import Compared, Comparison, Order, Reset
-from spikeloom.rtl_gen.datapath import parameter_shapes, shared_parameters, update_stages
+from spikeloom.rtl_gen.datapath import (
+    parameter_shapes,
+    shared_parameters,
+    state_shapes,
+    update_stages,
+)
 from spikeloom.rtl_gen.fixed import shape_of
 
+Case = tuple[int, int, int, int]
+"""Potential, refractory steps, current, synaptic current."""
 
-def golden(config: NeuronConfig, cases: list[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
-    v, refractory, current = np.array(cases).T[:, :, None]
-    state, spikes = step(FixedState(v, refractory), current, config)
-    columns = (state.v, spikes, state.refractory)
+
+def golden(config: NeuronConfig, cases: list[Case]) -> list[tuple[int, ...]]:
+    v, refractory, current, i_syn = np.array(cases).T[:, :, None]
+    before = FixedState(v, refractory, None if config.synapse is None else i_syn)
+    state, spikes = step(before, current, config)
+    after = np.zeros_like(v) if state.i_syn is None else state.i_syn
+    columns = (state.v, spikes, state.refractory, after)
     return list(zip(*(column[:, 0].tolist() for column in columns), strict=True))
 
 
@@ -44,31 +62,35 @@ def evaluate(
     return found
 
 
-def hardware(config: NeuronConfig, cases: list[tuple[int, int, int]]) -> list[tuple[int, ...]]:
+def hardware(config: NeuronConfig, cases: list[Case]) -> list[tuple[int, ...]]:
     """All stages in one go, without registers."""
     v = Signal(shape_of(config.state))
     current = Signal(signed(config.current_width))
     refractory = Signal(unsigned(max(1, config.refractory_steps.bit_length())))
-    lane: dict[str, Value] = {"v": v, "current": current, **shared_parameters(config)}
-    if config.refractory_steps:
-        lane["refractory"] = refractory
+    i_syn = Signal(signed(1) if config.synapse is None else shape_of(config.synapse.state))
+    stored = {"v": v, "refractory": refractory, "i_syn": i_syn}
+    lane: dict[str, Value] = {"current": current, **shared_parameters(config)}
+    lane |= {name: stored[name] for name in state_shapes(config)}
     for _, stage in update_stages(config):
         lane = stage(lane)
-    results = [lane["v"], lane["spikes"], lane.get("refractory", Const(0))]
-    return evaluate(Module(), [v, refractory, current], results, cases)
+    results = [lane.get(name, Const(0)) for name in ("v", "spikes", "refractory", "i_syn")]
+    return evaluate(Module(), [v, refractory, current, i_syn], results, cases)
 
 
-def every_case(config: NeuronConfig) -> list[tuple[int, int, int]]:
+def every_case(config: NeuronConfig) -> list[Case]:
     half, current_half = -config.state.min, 1 << (config.current_width - 1)
     held = range(config.refractory_steps + 1)
-    return list(itertools.product(range(-half, half), held, range(-current_half, current_half)))
+    synapse = config.synapse
+    i_syn = [0] if synapse is None else range(synapse.state.min, synapse.state.max + 1)
+    currents = range(-current_half, current_half)
+    return list(itertools.product(range(-half, half), held, currents, i_syn))
 
 
 def check(config: NeuronConfig) -> None:
     cases = every_case(config)
     expected = golden(config, cases)
     for case, found, right in zip(cases, hardware(config, cases), expected, strict=True):
-        assert found == right, f"v, refractory, current = {case} of {config}"
+        assert found == right, f"v, refractory, current, i_syn = {case} of {config}"
 
 
 @pytest.mark.parametrize("seed", range(60))
@@ -82,10 +104,55 @@ def test_every_state_of_random_configurations(
             1,
             word_length=4,
             current_width=4,
+            synapse=False,
             decay_fraction=3,
             refractory_steps=rng.choice([0, 0, 2]),
         )
     )
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_every_state_of_random_synapses(seed: int, config_of: Callable[..., NeuronConfig]) -> None:
+    rng = random.Random(seed)
+    config = config_of(rng, 1, synapse=False, word_length=4, current_width=3, refractory_steps=0)
+    rule = rng.choice(list(DecayRule))
+    decay = {
+        DecayRule.MULTIPLIER: rng.randint(0, 4),
+        DecayRule.SHIFT: rng.randint(0, 4),
+        DecayRule.CONSTANT: rng.randint(-8, 7),
+        DecayRule.NONE: 0,
+    }
+    synapse = SynapseConfig(
+        state=QFormat(
+            word_length=4,
+            rounding=rng.choice(list(Rounding)),
+            overflow=rng.choice(list(Overflow)),
+        ),
+        decay_rule=rule,
+        decay=decay[rule],
+        decay_fraction=2,
+        shift_at_least_one=rule is DecayRule.SHIFT and rng.random() < 0.5,
+        order=rng.choice(list(Order)),
+    )
+    check(replace(config, synapse=synapse))
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_every_state_of_staged_overflow(seed: int, config_of: Callable[..., NeuronConfig]) -> None:
+    rng = random.Random(seed)
+    config = config_of(
+        rng, 1, synapse=False, word_length=4, current_width=4, order=Order.DECAY_FIRST
+    )
+    check(replace(config, staged_overflow=True))
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_every_potential_that_is_sent(seed: int, config_of: Callable[..., NeuronConfig]) -> None:
+    rng = random.Random(seed)
+    config = config_of(rng, 1, synapse=False, word_length=4, current_width=4, refractory_steps=0)
+    sending = replace(config, emission=Emission.POTENTIAL)
+    check(sending)
+    assert not any(name.startswith("fire") for name, _ in update_stages(sending))
 
 
 PLAIN: dict[str, Any] = {
@@ -160,12 +227,18 @@ def test_wide_words(seed: int, config_of: Callable[..., NeuronConfig]) -> None:
     rng = random.Random(seed)
     word_length = rng.choice([24, 32])
     config = config_of(
-        rng, 1, word_length=word_length, current_width=48, refractory_steps=0, per_neuron=False
+        rng,
+        1,
+        synapse=False,
+        word_length=word_length,
+        current_width=48,
+        refractory_steps=0,
+        per_neuron=False,
     )
     low, high = config.state.min, config.state.max
     values = [low, low + 1, -1, 0, 1, high - 1, high, *(rng.randint(low, high) for _ in range(9))]
     currents = [-(2**47), 2**47 - 1, 0, low, high, *(rng.randint(low, high) for _ in range(9))]
-    cases = [(v, 0, current) for v in values for current in currents]
+    cases = [(v, 0, current, 0) for v in values for current in currents]
     assert hardware(config, cases) == golden(config, cases)
 
 
@@ -202,10 +275,10 @@ def test_parameters_that_differ_go_into_the_memory() -> None:
         "threshold": signed(4),
         "decay": unsigned(9),
     }
-    assert set(shared_parameters(config)) == {"bias"}
+    assert set(shared_parameters(config)) == {"bias", "v_reset", "v_init"}
     alike = NeuronConfig(**PLAIN | {"size": 2, "threshold": (3, 3)})
     assert parameter_shapes(alike) == {}
-    assert set(shared_parameters(alike)) == {"threshold", "decay", "bias"}
+    assert set(shared_parameters(alike)) == {"threshold", "decay", "bias", "v_reset", "v_init"}
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -223,6 +296,8 @@ def test_parameters_from_signals(seed: int, config_of: Callable[..., NeuronConfi
         config = config_of(
             rng,
             2,
+            synapse=False,
+            floor=None,
             word_length=4,
             current_width=4,
             decay_rule=rule,

@@ -52,7 +52,7 @@ def layer(inputs, size, **options):
     return FixedDense(weight=weight, weight_width=4, neurons=neurons)
 
 def design():
-    network = FixedNetwork((layer(5, 7), layer(7, 3, floor=-9)), "test-profile")
+    network = FixedNetwork.stack((layer(5, 7), layer(7, 3, floor=-9)), "test-profile")
     return NetworkTop(network, [4, 2])
 """
 
@@ -301,5 +301,5 @@ def test_weights_are_in_the_verilog() -> None:
     for weight in (3, 4):
         neurons = NeuronConfig(size=1, state=QFormat(word_length=8), current_width=8, threshold=50)
         layer = FixedDense(weight=np.array([[weight]]), weight_width=4, neurons=neurons)
-        texts.add(emit_verilog(NetworkTop(FixedNetwork((layer,), "p"), 1), "spikes"))
+        texts.add(emit_verilog(NetworkTop(FixedNetwork.stack((layer,), "p"), 1), "spikes"))
     assert len(texts) == 2

@@ -161,7 +161,7 @@ def check(
     b = bench(top, seed=seed)
     b.source(top.i, words(top.i, raster_to_events(raster)), chance=pace[0])
     sink = b.sink(top.o, chance=pace[1])
-    spikes = run_fixed(network, raster).spikes[-1]
+    spikes = run_fixed(network, raster).output
     expected = [tuple(row) for row in raster_to_events(spikes).tolist()]
 
     async def script(ctx: Any) -> None:
@@ -254,7 +254,7 @@ def test_probes_show_every_membrane_potential(
             probes.put({"population": k, "row": row} for k, row in rows)
             await b.until(ctx, lambda: len(answers.words) == len(rows))
             for (k, row), answer in zip(rows, answers.get(), strict=True):
-                potentials = recording.membrane[k][step // 3, step % 3].tolist()
+                potentials = [*recording.membrane.values()][k][step // 3, step % 3].tolist()
                 n = top.populations[k].lanes
                 present = potentials[row * n : (row + 1) * n]
                 expected = present + [0] * (widest - len(present))
@@ -281,7 +281,7 @@ def integrators(sizes: list[int]) -> FixedNetwork:
         )
         for inputs, size in pairwise(sizes)
     ]
-    return FixedNetwork(tuple(layers), "integrators")
+    return FixedNetwork.stack(tuple(layers), "integrators")
 
 
 def test_probe_answers_wait_for_their_taker(bench: Any) -> None:
@@ -316,7 +316,7 @@ def test_reset_at_any_time(
         b = bench(top, seed=seed)
         source, sink = b.source(top.i), b.sink(top.o, chance=0.7)
         raster = raster_of(rng, 1, 4, sizes[0], 1)
-        spikes = run_fixed(network, raster).spikes[-1]
+        spikes = run_fixed(network, raster).output
         expected = [tuple(row) for row in raster_to_events(spikes).tolist()][1:]
 
         async def script(
@@ -374,7 +374,7 @@ def test_illegal_events_do_no_harm(
     b = bench(top, seed=seed)
     b.source(top.i, words(top.i, events), chance=0.8)
     sink = b.sink(top.o, chance=0.8)
-    output = run_fixed(network, raster).spikes[-1]
+    output = run_fixed(network, raster).output
     expected = [tuple(row) for row in raster_to_events(output).tolist()]
 
     async def script(ctx: Any) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from spikeloom.reference.fixed import QFormat, Rounding
-from spikeloom.reference.neuron_fixed import DecayRule, NeuronConfig
+from spikeloom.reference.neuron_fixed import DecayRule, Emission, NeuronConfig
 from spikeloom.reference.profile import Compared, Order
 from spikeloom.reference.simulate import run_neurons
 from spikeloom.rtl_gen.neuron import NeuronArray, check_lanes, current_beat, spike_beat
@@ -52,7 +52,9 @@ def beats(rng: random.Random, config: NeuronConfig, lanes: int, currents: np.nda
 def expected_rows(config: NeuronConfig, lanes: int, currents: np.ndarray) -> list[Any]:
     """Counts of each row, restart and last."""
     rows = -(-config.size // lanes)
-    spikes, _ = run_neurons(config, currents)
+    spikes, membrane = run_neurons(config, currents)
+    if config.emission is Emission.POTENTIAL:
+        spikes = membrane
     expected = []
     for sample, step, row in np.ndindex(*currents.shape[:2], rows):
         present = spikes[sample, step, row * lanes : (row + 1) * lanes].tolist()
@@ -113,6 +115,21 @@ def test_random_configurations(
     rng = random.Random(seed)
     size, lanes = rng.choice(SIZES)
     check(bench, rng, config_of(rng, size), lanes, PACES[seed % len(PACES)])
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_potentials_are_sent(bench: Any, config_of: Callable[..., NeuronConfig], seed: int) -> None:
+    rng = random.Random(seed)
+    size, lanes = rng.choice(SIZES)
+    config = config_of(rng, size, emission=Emission.POTENTIAL)
+    check(bench, rng, config, lanes, PACES[seed % len(PACES)])
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_synapses(bench: Any, config_of: Callable[..., NeuronConfig], seed: int) -> None:
+    rng = random.Random(seed)
+    size, lanes = rng.choice(SIZES)
+    check(bench, rng, config_of(rng, size, synapse=True), lanes, PACES[seed % len(PACES)])
 
 
 @pytest.mark.parametrize("compared", Compared)
@@ -232,7 +249,7 @@ def test_probes_show_every_membrane_potential(
         assert [list(word) for word in answers.get()] == expected, f"seed {seed}, {config}"
 
     async def script(ctx: Any) -> None:
-        await ask(ctx, [config.v_init] * size)
+        await ask(ctx, np.broadcast_to(config.v_init, size).tolist())
         for sample, step in np.ndindex(2, 4):
             start = (sample * 4 + step) * array.rows
             source.put(words[start : start + array.rows])
@@ -252,7 +269,7 @@ def test_probes_at_any_time(bench: Any, config_of: Callable[..., NeuronConfig], 
     array = NeuronArray(config, lanes)
     currents = draw_currents(rng, config, 1, 12)
     _, membrane = run_neurons(config, currents)
-    after = [[config.v_init] * size, *membrane[0].tolist()]
+    after = [np.broadcast_to(config.v_init, size).tolist(), *membrane[0].tolist()]
     b = bench(array, seed=seed)
     source = b.source(array.i, beats(rng, config, lanes, currents), chance=0.1)
     sink = b.sink(array.o)
@@ -334,7 +351,7 @@ def test_reset_at_any_time(bench: Any, config_of: Callable[..., NeuronConfig], s
         await b.until(ctx, lambda: len(sink.words) == 8 * array.rows)
 
     b.run(script)
-    padded = [config.v_init] * size + [0] * (array.rows * lanes - size)
+    padded = np.broadcast_to(config.v_init, size).tolist() + [0] * (array.rows * lanes - size)
     assert [v for word in answers.get() for v in word] == padded, f"seed {seed}, {config}"
     assert found_rows(sink) == expected_rows(config, lanes, currents[0]), f"seed {seed}, {config}"
 

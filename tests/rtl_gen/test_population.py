@@ -184,7 +184,7 @@ def check(
     b = bench(population, seed=rng.randrange(1000))
     b.source(population.i, words(raster_to_events(raster)), chance=pace[0])
     sink = b.sink(population.o, chance=pace[1])
-    expected = expected_events(run_fixed(FixedNetwork((layer,), "random"), raster).spikes[0])
+    expected = expected_events(run_fixed(FixedNetwork.stack((layer,), "random"), raster).output)
     b.receive(sink, len(expected), spare=20)
     assert found_events(sink) == expected, f"{layer}, {lanes} lanes"
 
@@ -297,7 +297,7 @@ def test_restart_inside_a_step(
     b = bench(population, seed=seed)
     b.source(population.i, words(events), chance=0.8)
     sink = b.sink(population.o, chance=0.8)
-    expected = expected_events(run_fixed(FixedNetwork((layer,), "random"), raster).spikes[0])
+    expected = expected_events(run_fixed(FixedNetwork.stack((layer,), "random"), raster).output)
     b.receive(sink, len(expected), spare=20)
     assert found_events(sink) == expected, f"seed {seed}"
 
@@ -317,7 +317,7 @@ def test_reset_at_any_time(
     b = bench(population, seed=seed)
     source, sink = b.source(population.i, chance=0.9), b.sink(population.o, chance=0.7)
     raster = raster_of(rng, 1, 5, inputs, 3)
-    expected = expected_events(run_fixed(FixedNetwork((layer,), "random"), raster).spikes[0])[1:]
+    expected = expected_events(run_fixed(FixedNetwork.stack((layer,), "random"), raster).output)[1:]
 
     async def script(ctx: Any) -> None:
         for _ in range(6):

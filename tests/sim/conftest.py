@@ -90,6 +90,6 @@ def random_network():
         lanes = [int(rng.choice([1, 2, 3, 4, 8])) for _ in layers]
         shape = (3, 12, sizes[0])
         stimulus = rng.integers(0, first_count + 1, shape) * (rng.random(shape) < 0.5)
-        return FixedNetwork(tuple(layers), f"random {seed}"), lanes, stimulus
+        return FixedNetwork.stack(tuple(layers), f"random {seed}"), lanes, stimulus
 
     return make

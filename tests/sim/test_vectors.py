@@ -22,7 +22,7 @@ def _network() -> NetworkTop:
     hidden = NeuronConfig(size=3, state=state, current_width=4, threshold=5)
     out = NeuronConfig(size=2, state=state, current_width=4, threshold=3)
     return NetworkTop(
-        FixedNetwork(
+        FixedNetwork.stack(
             (
                 FixedDense(weight=np.ones((2, 3), np.int64), weight_width=4, neurons=hidden),
                 FixedDense(weight=np.ones((3, 2), np.int64), weight_width=4, neurons=out),

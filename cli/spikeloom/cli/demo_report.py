@@ -83,7 +83,7 @@ def demo_report(
         command="spikeloom demo",
         version=version("spikeloom"),
         tools=tools | built.get("tools", {}),
-        profile=_profile(digits.network.layers[0].neuron.profile),
+        profile=_profile(next(iter(digits.network.populations.values())).neuron.profile),
         layers=tuple(_layers(network)),
         accuracies=tuple(accuracies),
         verdicts=tuple(verdicts),
@@ -158,10 +158,12 @@ def _raster(digits: Digits, network: FixedNetwork, run: Recording) -> Raster:
         title=f"Test image {k} in {STEPS} time steps",
         layers=(
             ("input", digits.stimulus[k]),
-            ("hidden", run.spikes[0][k]),
-            ("output", run.spikes[1][k]),
+            *(
+                (name, spikes[k])
+                for name, spikes in zip(("hidden", "output"), run.spikes.values(), strict=True)
+            ),
         ),
-        membrane=run.membrane[-1][k],
+        membrane=[*run.membrane.values()][-1][k],
         threshold=threshold,
         image=digits.images[k],
         label=int(digits.labels[k]),

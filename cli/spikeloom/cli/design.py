@@ -9,23 +9,23 @@ from typing import Any
 
 import numpy as np
 
+from spikeloom.cli.files import read_array
 from spikeloom.cli.options import (
     DesignOptions,
     FixedOptions,
     LayerOptions,
     NeuronOptions,
-    ProfileOptions,
     VectorOptions,
     from_arguments,
     from_table,
-    read_array,
     refuse_options,
 )
-from spikeloom.reference.network import FloatDense, FloatNetwork
+from spikeloom.cli.profile_options import ProfileOptions, given_profile
+from spikeloom.reference.network import FixedInput, FloatDense, FloatNetwork
 from spikeloom.reference.neuron_fixed import NeuronConfig
 from spikeloom.reference.neuron_float import FloatNeuron
 from spikeloom.reference.profile import Decay, Profile
-from spikeloom.reference.quantize import quantize, quantize_neurons
+from spikeloom.reference.quantize import Precision, quantize, quantize_neurons
 from spikeloom.reference.scenario import Scenario
 from spikeloom.rtl_gen.network import NetworkTop
 from spikeloom.rtl_gen.neuron import NeuronArray
@@ -39,10 +39,27 @@ _MOST_NEURONS = 1 << 20
 # Options that one kind of design has and the other has not.
 _ARRAY_ONLY: Mapping[type, tuple[str, ...]] = {
     DesignOptions: ("neurons",),
-    FixedOptions: ("current_width", "scale"),
+    FixedOptions: ("current_width", "unit"),
 }
 _NETWORK_ONLY: Mapping[type, tuple[str, ...]] = {
-    FixedOptions: ("weight_width", "weight_shift", "max_count")
+    FixedOptions: ("weight_width", "state_fraction", "max_count", "scale")
+}
+
+# Options of a profile that say something of synapses, loops and neurons without a time constant,
+# which these designs have not.
+_NIR_ONLY: Mapping[type, tuple[str, ...]] = {
+    ProfileOptions: (
+        *("integrator_gain", "integrator_floor", "synapse_gain", "synapse_order"),
+        *("synapse_overflow", "recurrent_delay", "recurrent_bias_at_start"),
+    )
+}
+# What a preset may say and these designs do not do.
+_NEUTRAL = {
+    "max_output_spikes": None,
+    "max_input_count": None,
+    "floor": None,
+    "input_delay": 0,
+    "layer_delay": 0,
 }
 
 # Reserved words of IEEE 1364-2005, annex B.
@@ -95,16 +112,17 @@ def array_design(arguments: argparse.Namespace, tables: dict[str, Any]) -> UserD
     refuse_options(_NETWORK_ONLY, arguments, tables, "a neuron array")
     if not 1 <= design.neurons <= _MOST_NEURONS:
         raise ValueError(f"neurons must be 1 to {_MOST_NEURONS}, not {design.neurons}")
-    scale = fixed.scale
-    if scale is not None and not 0 < scale < math.inf:
-        raise ValueError(f"scale must be positive and finite, not {scale!r}")
-    if scale is None:
-        levels = (neuron.v_th, neuron.v_reset, neuron.v_init, neuron.v_min or 0.0)
-        scale = 2.0 ** (fixed.state_width - 3) / (max(map(abs, levels)) or 1.0)
+    unit = fixed.unit
+    if unit is not None and not 0 < unit < math.inf:
+        raise ValueError(f"unit must be positive and finite, not {unit!r}")
+    if unit is None:
+        levels = (neuron.v_th, neuron.v_reset, neuron.v_init, neuron.v_min)
+        highest = max(abs(float(np.asarray(each or 0.0))) for each in levels)
+        unit = 2.0 ** (fixed.state_width - 3) / (highest or 1.0)
     config = quantize_neurons(
         neuron,
         design.neurons,
-        scale=scale,
+        scale=unit,
         state_width=fixed.state_width,
         current_width=fixed.current_width,
         decay_fraction=fixed.decay_fraction,
@@ -149,14 +167,18 @@ def network_design(
         except ValueError as error:
             raise ValueError(f"layer {k} is wrong: {error}") from error
         lanes.append(design.lanes if options.lanes is None else options.lanes)
-    network = quantize(
-        FloatNetwork(tuple(layers)),
+    stack = FloatNetwork.stack(layers)
+    precision = Precision(
         weight_width=fixed.weight_width,
         state_width=fixed.state_width,
-        weight_shift=fixed.weight_shift,
+        state_fraction=fixed.state_fraction,
         decay_fraction=fixed.decay_fraction,
-        max_count=fixed.max_count,
+        scale=fixed.scale,
     )
+    inputs = {
+        name: FixedInput(shape=shape, high=fixed.max_count) for name, shape in stack.inputs.items()
+    }
+    network = quantize(stack, precision, inputs=inputs)
     top = NetworkTop(network, lanes)
     return UserDesign(top, _module(design, "network"), network.profile)
 
@@ -169,7 +191,9 @@ def random_scenario(top: Design, vectors: VectorOptions) -> Scenario:
     ValueError
         If there are no or too many samples or steps, or the seed is negative.
     """
-    width = top.network.inputs if isinstance(top, NetworkTop) else top.config.size
+    width = (
+        top.config.size if isinstance(top, NeuronArray) else top.network.layers[0].weight.shape[0]
+    )
     shape = (vectors.samples, vectors.steps, width)
     if min(shape) < 1:
         raise ValueError(
@@ -191,15 +215,22 @@ def random_scenario(top: Design, vectors: VectorOptions) -> Scenario:
 
 
 def _neuron(arguments: argparse.Namespace, tables: dict[str, Any]) -> FloatNeuron:
-    profile = from_arguments(ProfileOptions, arguments, tables.get("profile"))
+    refuse_options(_NIR_ONLY, arguments, tables, "a design without a NIR file")
+    profile = given_profile(arguments, tables.get("profile")) or Profile(name=ProfileOptions.name)
+    for name, neutral in _NEUTRAL.items():
+        if getattr(profile, name) != neutral:
+            raise ValueError(
+                f"{name} must be {neutral} in a design without a NIR file, not"
+                f" {getattr(profile, name)!r}"
+            )
     neuron = from_arguments(NeuronOptions, arguments, tables.get("neuron"))
-    made = FloatNeuron(profile=Profile(**vars(profile)), **asdict(neuron))
-    if profile.decay is Decay.EULER and made.tau < profile.dt:
+    made = FloatNeuron(profile=profile, **asdict(neuron))
+    if profile.decay is Decay.EULER and neuron.tau < profile.dt:
         raise ValueError(
-            f"tau must be at least dt={profile.dt:g} where the decay is 'euler', not {made.tau:g}"
+            f"tau must be at least dt={profile.dt:g} where the decay is 'euler', not {neuron.tau:g}"
         )
-    if made.v_min is not None and made.v_min > 0:
-        raise ValueError(f"v_min must be at most 0, not {made.v_min:g}")
+    if neuron.v_min is not None and neuron.v_min > 0:
+        raise ValueError(f"v_min must be at most 0, not {neuron.v_min:g}")
     return made
 
 

@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from spikeloom.reference.coding import rate_code
 from spikeloom.reference.convert import IAF
+from spikeloom.reference.maps import Dense
 from spikeloom.reference.network import FloatNetwork
-from spikeloom.reference.nir_dense import dense_network
 from spikeloom.reference.nir_import import read_nir
+from spikeloom.reference.nir_network import network_of
 
 __all__ = ["DIGITS_LANES", "STEPS", "Digits", "load_digits_demo", "split_digits", "write_design"]
 
@@ -54,12 +55,11 @@ def load_digits_demo() -> Digits:
     """The network that ``examples/train_digits.py`` made, with scikit-learn's test digits."""
     _, _, test, labels = split_digits()
     with resources.as_file(resources.files(__package__) / "digits.nir") as path:
-        network = dense_network(read_nir(path).graph, IAF)
+        network = network_of(read_nir(path).graph, IAF)
     activation = test
-    for layer in network.layers:
+    for weight, bias in _layers(network):
         # The bias holds half a spike over all steps, for rounding; a ReLU unit does not round.
-        drive = (activation @ layer.weight + layer.bias) / layer.neuron.v_th - 0.5 / STEPS
-        activation = np.maximum(drive, 0)
+        activation = np.maximum(activation @ weight + bias - 0.5 / STEPS, 0)
     return Digits(
         network=network,
         images=test.reshape(-1, 8, 8),
@@ -67,6 +67,19 @@ def load_digits_demo() -> Digits:
         stimulus=rate_code(test, STEPS),
         ann_correct=int(np.sum(activation.argmax(axis=1) == labels)),
     )
+
+
+def _layers(network: FloatNetwork) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    """Weights and biases of a stack of dense layers, in units of the threshold."""
+    layers = []
+    for population in network.populations.values():
+        (connection,) = population.connections
+        (dense,) = connection.maps
+        if not isinstance(dense, Dense):
+            raise ValueError("all layers must be dense")
+        v_th = np.asarray(population.neuron.v_th, dtype=np.float64)
+        layers.append((dense.weight / v_th, population.neuron.bias / v_th))
+    return layers
 
 
 def split_digits() -> tuple[
@@ -85,8 +98,7 @@ def split_digits() -> tuple[
 
 def write_design(network: FloatNetwork, folder: Path) -> Path:
     """Write the network as a design file that ``spikeloom generate`` and ``build`` read."""
-    neuron = network.layers[0].neuron
-    profile = neuron.profile
+    profile = next(iter(network.populations.values())).neuron.profile
     lines = [
         "# Handwritten digits, 8 x 8 pixels: try `spikeloom generate` or `spikeloom build` on it.",
         "[profile]",
@@ -98,9 +110,9 @@ def write_design(network: FloatNetwork, folder: Path) -> Path:
         "[neuron]",
         "v_th = 1.0  # weights and biases are in units of the threshold",
     ]
-    for k, (layer, lanes) in enumerate(zip(network.layers, DIGITS_LANES, strict=True)):
-        np.save(folder / f"weight_{k}.npy", layer.weight / layer.neuron.v_th)
-        np.save(folder / f"bias_{k}.npy", layer.bias / layer.neuron.v_th)
+    for k, ((weight, bias), lanes) in enumerate(zip(_layers(network), DIGITS_LANES, strict=True)):
+        np.save(folder / f"weight_{k}.npy", weight)
+        np.save(folder / f"bias_{k}.npy", bias)
         lines += [
             "",
             "[[layer]]",

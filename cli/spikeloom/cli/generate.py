@@ -5,16 +5,16 @@ from pathlib import Path
 from typing import Any
 
 from spikeloom.cli.design import UserDesign, array_design, network_design, random_scenario
+from spikeloom.cli.files import read_toml
 from spikeloom.cli.options import (
     DesignOptions,
     FixedOptions,
     NeuronOptions,
-    ProfileOptions,
     VectorOptions,
     add_arguments,
     from_arguments,
-    read_toml,
 )
+from spikeloom.cli.profile_options import ProfileOptions
 from spikeloom.cli.progress import console, print_json, progress, task
 from spikeloom.rtl_gen.output import check_output
 from spikeloom.sim.bundle import write_bundle

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from importlib import import_module
 from time import monotonic
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 __all__ = ["main"]
 
@@ -17,7 +17,10 @@ USAGE_ERROR = 2
 FAILURE = 1
 INTERRUPTED = 130
 
-COMMANDS = ("demo", "generate", "verify", "build", "doctor")
+COMMANDS = (
+    *("demo", "inspect", "simulate", "quantize", "compare"),
+    *("generate", "verify", "build", "doctor"),
+)
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -26,7 +29,18 @@ _CLEANUP_TIME = 10
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser whose errors are one sentence."""
+    """A parser whose errors are one sentence, and whose last argument may stand behind options."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        namespace, rest = super().parse_known_args(args, namespace)
+        # argparse takes an optional argument as left out once an option stands before it.
+        last = self._get_positional_actions()[-1:]
+        if len(rest) == 1 and not rest[0].startswith("-") and last and last[0].nargs == "?":
+            (action,) = last
+            if getattr(namespace, action.dest) is None:
+                setattr(namespace, action.dest, self._get_value(action, rest[0]))
+                rest = []
+        return namespace, rest
 
     def error(self, message: str) -> NoReturn:
         _complain(f"{message}; `{self.prog} --help` lists the options")

@@ -1,54 +1,49 @@
 """What a user can say of a design, once: the command line and TOML files are made from this."""
 
 import argparse
-import tomllib
-import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from enum import Enum
-from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args, get_type_hints
 
-import numpy as np
-from numpy.typing import NDArray
-
-from spikeloom.reference.fixed import Overflow, Rounding
-from spikeloom.reference.profile import Compared, Comparison, Decay, InputGain, Order, Reset
+from spikeloom.reference.quantize import Scale
 
 __all__ = [
     "DesignOptions",
     "FixedOptions",
     "LayerOptions",
     "NeuronOptions",
-    "ProfileOptions",
+    "Spelling",
     "VectorOptions",
     "add_arguments",
     "from_arguments",
     "from_table",
-    "read_array",
-    "read_toml",
+    "given_values",
     "refuse_options",
 ]
 
 _T = TypeVar("_T")
 
+_BOOLS = {"yes": True, "no": False}
+
 
 @dataclass(frozen=True, kw_only=True)
-class ProfileOptions:
-    """The rule of discretisation: ``[profile]``."""
+class Spelling:
+    """How an option is written, where that does not follow from its name and type.
 
-    name: Annotated[str, "name of the rule, for the header"] = "custom"
-    dt: Annotated[float, "length of a step, in the unit of tau"] = 1.0
-    decay: Annotated[Decay, "what is left of the potential after a step"] = Decay.EULER
-    input_gain: Annotated[InputGain, "factor on the input"] = InputGain.DT_OVER_TAU
-    order: Annotated[Order, "whether the decay acts on the step's input"] = Order.DECAY_FIRST
-    comparison: Annotated[Comparison, "when the threshold is reached"] = Comparison.GE
-    compared: Annotated[Compared, "which potential is compared"] = Compared.NEW
-    reset: Annotated[Reset, "what a spike does to the potential"] = Reset.TO_VALUE
-    max_spikes: Annotated[int, "most spikes of a neuron in a step"] = 1
-    refractory_steps: Annotated[int, "steps after a spike in which a neuron is held"] = 0
-    rounding: Annotated[Rounding, "rounding of the decayed potential"] = Rounding.FLOOR
-    overflow: Annotated[Overflow, "overflow of the potential"] = Overflow.SATURATE
+    Parameters
+    ----------
+    flag
+        On the command line.
+    none
+        The word for ``None``.
+    choices
+        All that it may be.
+    """
+
+    flag: str = ""
+    none: str = "none"
+    choices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,9 +68,10 @@ class FixedOptions:
     current_width: Annotated[int, "bits of an array's input current, 2 to 48"] = 16
     decay_fraction: Annotated[int, "fraction bits of a decay multiplier, 1 to 16"] = 8
     weight_width: Annotated[int, "bits of a network's weights, 2 to 16"] = 8
-    weight_shift: Annotated[int, "fraction bits that potentials have and weights have not"] = 0
+    state_fraction: Annotated[int, "fraction bits that potentials have and weights have not"] = 0
+    scale: Annotated[Scale, "whose weights share a scale"] = Scale.LAYER
     max_count: Annotated[int, "most spikes of a network's input in a step"] = 1
-    scale: Annotated[
+    unit: Annotated[
         float | None,
         "potential units for 1.0 in an array; by default v_th is a quarter of the range",
     ] = None
@@ -112,56 +108,107 @@ class LayerOptions:
 class _Option:
     name: str
     kind: type
+    optional: bool
     help: str
+    spelling: Spelling
     default: Any
 
     @property
-    def choices(self) -> list[str] | None:
-        return [member.value for member in self.kind] if issubclass(self.kind, Enum) else None
+    def flag(self) -> str:
+        return self.spelling.flag or f"--{self.name.replace('_', '-')}"
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        if issubclass(self.kind, Enum):
+            return tuple(member.value for member in self.kind)
+        return tuple(_BOOLS) if self.kind is bool else self.spelling.choices
+
+    @property
+    def metavar(self) -> str | None:
+        kind = self.kind.__name__.upper()
+        return None if self.choices else f"{kind}|{self.spelling.none}" if self.optional else kind
+
+    def parse(self, text: str) -> Any:
+        """A value from the command line; a choice stays the word that it is."""
+        if self.choices or (self.optional and text == self.spelling.none):
+            return text
+        try:
+            return self.kind(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(
+                f"invalid {self.kind.__name__} value: {text!r}"
+            ) from None
 
     def convert(self, value: Any, where: str) -> Any:
+        if self.optional and value == self.spelling.none:
+            return None
+        if self.spelling.choices and value not in self.choices:
+            raise ValueError(self._not_a_choice(value, where))
         if issubclass(self.kind, Enum):
             try:
                 return self.kind(value)
             except ValueError:
-                choices = ", ".join(map(repr, self.choices or ()))
-                raise ValueError(
-                    f"{self.name} in {where} must be one of {choices}, not {value!r}"
-                ) from None
+                raise ValueError(self._not_a_choice(value, where)) from None
         if self.kind is float and isinstance(value, int) and not isinstance(value, bool):
             return float(value)
-        if not isinstance(value, self.kind) or isinstance(value, bool):
+        if not isinstance(value, self.kind) or isinstance(value, bool) != (self.kind is bool):
             raise ValueError(
                 f"{self.name} in {where} must be of type {self.kind.__name__}, not {value!r}"
             )
         return value
+
+    def _not_a_choice(self, value: Any, where: str) -> str:
+        choices = ", ".join(map(repr, self.choices))
+        return f"{self.name} in {where} must be one of {choices}, not {value!r}"
 
 
 def _options(group: type) -> dict[str, _Option]:
     hints = get_type_hints(group, include_extras=True)
     options = {}
     for each in fields(group):
-        annotated, text = get_args(hints[each.name])
-        kinds = [kind for kind in get_args(annotated) or (annotated,) if kind is not type(None)]
-        options[each.name] = _Option(each.name, kinds[0], text, each.default)
+        annotated, text, *spelling = get_args(hints[each.name])
+        kinds = get_args(annotated) or (annotated,)
+        (kind,) = (kind for kind in kinds if kind is not type(None))
+        options[each.name] = _Option(
+            each.name, kind, len(kinds) > 1, text, (*spelling, Spelling())[0], each.default
+        )
     return options
 
 
-def add_arguments(parser: argparse.ArgumentParser, group: type) -> None:
-    """Add an option to a parser for each field of an options class."""
+def add_arguments(
+    parser: argparse.ArgumentParser, group: type, *, defaults: bool = True, leave_out: str = ""
+) -> None:
+    """Add an option to a parser for each field of an options class.
+
+    Parameters
+    ----------
+    defaults
+        Whether the help tells the defaults.
+    leave_out
+        A field that the parser does not get.
+    """
     arguments = parser.add_argument_group((group.__doc__ or "").split(":")[0].lower())
     for option in _options(group).values():
-        default = option.default.value if isinstance(option.default, Enum) else option.default
-        suffix = "" if default in (None, "") else f" (default {default})"
+        if option.name == leave_out:
+            continue
         arguments.add_argument(
-            f"--{option.name.replace('_', '-')}",
+            option.flag,
             dest=f"{group.__name__}.{option.name}",
-            metavar=None if option.choices else option.kind.__name__.upper(),
-            choices=option.choices,
-            type=str if option.choices else option.kind,
+            metavar=option.metavar,
+            choices=option.choices or None,
+            type=option.parse,
             default=argparse.SUPPRESS,
-            help=option.help + suffix,
+            help=option.help + (_default(option) if defaults else ""),
         )
+
+
+def _default(option: _Option) -> str:
+    default = option.default.value if isinstance(option.default, Enum) else option.default
+    if default is None and option.spelling.none != "none":
+        default = option.spelling.none
+    if isinstance(default, bool):
+        default = "yes" if default else "no"
+    return "" if default in (None, "") else f" (default {default})"
 
 
 def from_arguments(group: type[_T], arguments: argparse.Namespace, table: Any = None) -> _T:
@@ -172,8 +219,19 @@ def from_arguments(group: type[_T], arguments: argparse.Namespace, table: Any = 
     ValueError
         If a name is unknown or a value is of the wrong type or not among the choices.
     """
+    return group(**given_values(group, arguments, table))
+
+
+def given_values(group: type, arguments: argparse.Namespace, table: Any = None) -> dict[str, Any]:
+    """The options that were given: those of the command line over those of a TOML table.
+
+    Raises
+    ------
+    ValueError
+        If a name is unknown or a value is of the wrong type or not among the choices.
+    """
     values = _table_values(group, {} if table is None else table, f"[{_section(group)}]")
-    return group(**(values | _converted(group, _given(group, arguments), "the command line")))
+    return values | _converted(group, _given(group, arguments), "the command line")
 
 
 def refuse_options(
@@ -193,7 +251,7 @@ def refuse_options(
         section = _section(group)
         for name in names:
             if name in _given(group, arguments):
-                option = f"--{name.replace('_', '-')}"
+                option = _options(group)[name].flag
             elif name in tables.get(section, {}):
                 option = f"{name} in [{section}]"
             else:
@@ -203,12 +261,12 @@ def refuse_options(
 
 def _given(group: type, arguments: argparse.Namespace) -> dict[str, Any]:
     """Options of a class that were given on the command line."""
-    prefix = f"{group.__name__}."
-    return {
-        name.removeprefix(prefix): value
-        for name, value in vars(arguments).items()
-        if name.startswith(prefix)
-    }
+    given = {}
+    for name, option in _options(group).items():
+        value = getattr(arguments, f"{group.__name__}.{name}", None)
+        if value is not None:
+            given[name] = _BOOLS[value] if option.kind is bool else value
+    return given
 
 
 def _section(group: type) -> str:
@@ -240,45 +298,3 @@ def _converted(group: type, table: Mapping[str, Any], where: str) -> dict[str, A
                 f"{name!r} in {where} is unknown; it must be one of {', '.join(options)}"
             )
     return {name: options[name].convert(value, where) for name, value in table.items()}
-
-
-def read_toml(path: Path) -> dict[str, Any]:
-    """Read a design file.
-
-    Raises
-    ------
-    ValueError
-        If it cannot be read, is not TOML, or holds an unknown table.
-    """
-    try:
-        with path.open("rb") as file:
-            tables = tomllib.load(file)
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} must be a TOML file, but {error}") from error
-    known = ("design", "profile", "neuron", "fixed", "vectors", "layer")
-    for name in tables:
-        if name not in known:
-            raise ValueError(f"[{name}] in {path} is unknown; it must be one of {', '.join(known)}")
-    if not isinstance(tables.get("layer", []), list):
-        raise ValueError(f"layer in {path} must be [[layer]] tables, one a layer, in two brackets")
-    return tables
-
-
-def read_array(path: Path) -> NDArray[np.float64]:
-    """Read numbers from a ``.npy`` or ``.csv`` file, the latter as rows and columns.
-
-    Raises
-    ------
-    ValueError
-        If it cannot be read or does not hold numbers.
-    """
-    try:
-        if path.suffix == ".npy":
-            array = np.load(path, allow_pickle=False)
-        else:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of an empty file, which its shape tells
-                array = np.loadtxt(path, delimiter=",", ndmin=2)
-        return np.asarray(array, dtype=np.float64)
-    except (OSError, ValueError, TypeError, EOFError) as error:
-        raise ValueError(f"{path} must be a .npy or .csv file of numbers, but {error}") from error

@@ -6,10 +6,12 @@ from spikeloom.cli.chart import Plot, Scale, Tick, every, legend, nice_ticks
 from spikeloom.cli.markup import Html, count, decimal, join, tag
 from spikeloom.cli.report_data import Array, Raster, Trace, TransferCurve
 
-__all__ = ["curve_figure", "picture", "raster_figure", "trace_figure"]
+__all__ = ["cells", "curve_figure", "picture", "raster_figure", "step_ticks", "trace_figure"]
 
 _DOTS = 34
 """Most dots of a series: with more, the line below them would not be seen."""
+_ROWS = 512
+"""Most neurons of a raster: with more, a box would not be seen."""
 
 
 def trace_figure(trace: Trace) -> Html:
@@ -94,7 +96,7 @@ def _current(trace: Trace, x: Scale) -> Html:
     low, high = float(min(0.0, trace.current.min())), float(max(0.0, trace.current.max()))
     return plot.render(
         plot.stairs(np.arange(len(trace.current)), trace.current, "current"),
-        x_ticks=_step_ticks(x),
+        x_ticks=step_ticks(x),
         y_ticks=[(value, decimal(value)) for value in sorted({low, high})],
     )
 
@@ -155,7 +157,7 @@ def raster_figure(raster: Raster) -> Html:
             tag("div", shown, facts, _totals(raster), class_="side"),
             tag(
                 "div",
-                *(_cells(name, counts, x) for name, counts in raster.layers),
+                *(cells(name, counts, x) for name, counts in raster.layers),
                 _output_membrane(raster, x),
                 class_="main",
             ),
@@ -209,22 +211,31 @@ def _totals(raster: Raster) -> Html:
     return plot.render(*marks, x_ticks=_index_ticks(outputs), y_ticks=nice_ticks(plot.y, 3))
 
 
-def _cells(name: str, counts: Array, x: Scale) -> Html:
-    """A box for each step and neuron with a spike, stronger for more than one."""
+def cells(name: str, counts: Array, x: Scale, *, ticks: bool = False) -> Html:
+    """A box for each step and neuron with a spike, stronger for more than one.
+
+    Parameters
+    ----------
+    ticks
+        Whether the steps are numbered.
+    """
     neurons = counts.shape[1]
+    stride = every(neurons, _ROWS)
+    few = f", of which one in {stride} is drawn" if stride > 1 else ""
     plot = Plot(
         x=x,
-        y=Scale(-0.5, neurons - 0.5),
+        y=Scale(-0.5 * stride, neurons - 0.5 * stride),
         height=round(min(260, max(36, neurons * min(13, max(2.5, 170 / neurons))))),
         label=f"Spikes of {name}: {neurons} neurons, {int(counts.sum())} spikes",
-        caption=f"{name}: {count(neurons)} neurons, {count(int(counts.sum()))} spikes",
+        caption=f"{name}: {count(neurons)} neurons, {count(int(counts.sum()))} spikes{few}",
     )
-    levels = np.ceil(counts / max(1, int(counts.max())) * 4).astype(np.int64)
+    levels = np.ceil(counts[:, ::stride] / (float(counts.max()) or 1.0) * 4).astype(np.int64)
     marks = []
     for level in range(1, 5):
         when, who = np.nonzero(levels == level)
-        marks.append(plot.boxes(when, who, f"spikes level{level}"))
-    return plot.render(*marks, y_ticks=_index_ticks(neurons))
+        marks.append(plot.boxes(when, who * stride, f"spikes level{level}", height=0.8 * stride))
+    x_ticks = step_ticks(x) if ticks else ()
+    return plot.render(*marks, x_ticks=x_ticks, y_ticks=_index_ticks(neurons))
 
 
 def _output_membrane(raster: Raster, x: Scale) -> Html:
@@ -248,7 +259,7 @@ def _output_membrane(raster: Raster, x: Scale) -> Html:
                     plot.line(time, raster.membrane[:, neuron], kinds.get(neuron, "weak"))
                     for neuron in order
                 ),
-                x_ticks=_step_ticks(x),
+                x_ticks=step_ticks(x),
                 y_ticks=nice_ticks(plot.y, 4),
             ),
             legend(
@@ -286,7 +297,8 @@ def _sideways(values: Array) -> Scale:
     return Scale(scale.end, scale.start)
 
 
-def _step_ticks(x: Scale) -> list[Tick]:
+def step_ticks(x: Scale) -> list[Tick]:
+    """Ticks at whole steps, the first of which says what they are."""
     ticks = [tick for tick in nice_ticks(x, 6) if tick[0] == round(tick[0]) and tick[0] >= 0]
     if ticks:
         ticks[0] = (ticks[0][0], f"step {ticks[0][1]}")

@@ -1,11 +1,10 @@
 """The report: one HTML file that needs nothing else, for a browser, a phone or paper."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from importlib import resources
-from itertools import zip_longest
 from pathlib import Path
 
 from spikeloom.cli.markup import Html, count, decimal, duration, join, listing, percent, tag
+from spikeloom.cli.page import definitions, render_page, section, table
 from spikeloom.cli.plots import curve_figure, raster_figure, trace_figure
 from spikeloom.cli.report_data import (
     Outcome,
@@ -16,8 +15,6 @@ from spikeloom.cli.report_data import (
 from spikeloom.rtl_gen.output import write_whole
 
 __all__ = ["render_report", "write_report"]
-
-_NOTHING_FROM_OUTSIDE = "default-src 'none'; style-src 'unsafe-inline'"
 
 
 def write_report(report: Report, path: Path) -> None:
@@ -44,18 +41,7 @@ def render_report(report: Report) -> str:
         _not_run(report),
         _tools(report),
     )
-    style = resources.files("spikeloom.cli").joinpath("report.css").read_text("utf-8")
-    head = tag(
-        "head",
-        tag("meta", charset="utf-8"),
-        tag("meta", http_equiv="Content-Security-Policy", content=_NOTHING_FROM_OUTSIDE),
-        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("meta", name="color-scheme", content="light dark"),
-        tag("title", report.title),
-        tag("style", Html(style)),
-    )
-    body = tag("body", tag("main", _header(report), _headline(report), *sections))
-    return f"<!DOCTYPE html>\n{tag('html', head, body, lang='en')}\n"
+    return render_page(report.title, _header(report), _headline(report), *sections)
 
 
 def _header(report: Report) -> Html:
@@ -127,10 +113,6 @@ def _of(verdict: Verdict) -> str:
     return f", {verdict.design}" if verdict.design else ""
 
 
-def _section(title: str, sentence: str, *content: Html | None) -> Html:
-    return tag("section", tag("h2", title), tag("p", sentence, class_="what"), *content)
-
-
 def _accuracy(report: Report) -> Html | None:
     if not report.accuracies:
         return None
@@ -143,7 +125,7 @@ def _accuracy(report: Report) -> Html | None:
         )
         for entry in report.accuracies
     )
-    return _section(
+    return section(
         "Accuracy",
         "How many test images each version of the network recognises, from floating point (float)"
         " over integers (fixed) to the hardware (RTL).",
@@ -157,12 +139,12 @@ def _equality(report: Report) -> Html | None:
     several = any(verdict.design for verdict in report.verdicts)
     titles = ["engine", *(["design"] if several else []), "verdict"]
     numbers = ["samples", "spike counts", "potentials", "clock cycles", "time"]
-    return _section(
+    return section(
         "Equality with the golden model",
         "The golden model is the integer program that defines every spike and every membrane"
         " potential (the state of a neuron); each engine runs the generated Verilog on the same"
         " input, and all values are compared.",
-        _table(
+        table(
             titles + numbers,
             [_verdict_row(verdict, several) for verdict in report.verdicts],
             numeric=len(titles),
@@ -195,7 +177,7 @@ def _verdict_row(verdict: Verdict, several: bool) -> list[str]:
 def _sample(report: Report) -> Html | None:
     if report.raster is None:
         return None
-    return _section(
+    return section(
         "One image on its way through the network",
         "The stronger a pixel, the more often it spikes; each box is a spike of one neuron (rows)"
         " in one step (from left to right), and the output neuron with the most spikes decides.",
@@ -206,7 +188,7 @@ def _sample(report: Report) -> Html | None:
 def _traces(report: Report) -> Html | None:
     if not report.traces:
         return None
-    return _section(
+    return section(
         "Single neurons",
         "A neuron adds its input to its membrane potential and spikes at the threshold; the"
         " fixed-point neuron should stay close to the float one, and the hardware (RTL) must equal"
@@ -218,7 +200,7 @@ def _traces(report: Report) -> Html | None:
 def _curve(report: Report) -> Html | None:
     if report.curve is None:
         return None
-    return _section(
+    return section(
         "Transfer curve",
         "How often a neuron spikes for a constant input, beside the rectified-linear unit (ReLU) of"
         " conventional networks: where both agree, training carries over.",
@@ -236,7 +218,7 @@ def _hardware(report: Report) -> Html | None:
         facts["bitstream"] = f"{built.bitstream}, {count(built.bitstream_bytes)} bytes"
     facts |= {tool: duration(seconds) for tool, seconds in built.seconds.items()}
     clock = (_clock(built), _speed(report), _path(built))
-    return _section(
+    return section(
         f"Hardware: {built.board}",
         f"What the design needs of the {built.chip} and how fast it may run, as synthesis and"
         " place and route report it.",
@@ -246,7 +228,7 @@ def _hardware(report: Report) -> Html | None:
             tag("div", tag("h3", "Clock"), *clock, class_="card"),
             class_="pairs",
         ),
-        _definitions(facts),
+        definitions(facts),
     )
 
 
@@ -254,7 +236,7 @@ def _speed_alone(report: Report) -> Html | None:
     speed = _speed(report)
     if speed is None:
         return None
-    return _section(
+    return section(
         "Speed",
         "Clock cycles from one image to the next, counted in simulation, and the time they take.",
         tag("div", speed, class_="card"),
@@ -359,12 +341,12 @@ def _network(report: Report) -> Html | None:
         "decay",
         "reset",
     ]
-    return _section(
+    return section(
         "The network",
         "Its layers as they stand in the hardware, where a lane computes one neuron at a time,"
         " and its discretisation profile: the rule by which continuous time became steps.",
-        _table(titles, rows, numeric=1) if rows else None,
-        _definitions(report.profile),
+        table(titles, rows, numeric=1) if rows else None,
+        definitions(report.profile),
     )
 
 
@@ -386,7 +368,7 @@ def _not_run(report: Report) -> Html | None:
         missing.append((f"build for {report.resources.board}", report.resources.skipped))
     if not (missing or report.warnings):
         return None
-    return _section(
+    return section(
         "Not run, and warnings",
         "What this report does not show, and what to keep in mind when reading it.",
         tag(
@@ -399,36 +381,10 @@ def _not_run(report: Report) -> Html | None:
 
 
 def _tools(report: Report) -> Html:
-    return _section(
+    return section(
         "How this was made",
         "The command, and the versions of all tools that took part: with the same ones the results"
         " are the same.",
         tag("p", tag("code", report.command), class_="command"),
-        _definitions({"spikeloom": report.version, **report.tools}),
+        definitions({"spikeloom": report.version, **report.tools}),
     )
-
-
-def _table(
-    titles: list[str], rows: list[list[str]], *, numeric: int, notes: Sequence[str] = ()
-) -> Html:
-    """A table whose columns from ``numeric`` on hold numbers; on a phone, a list of cards.
-
-    Where a row has a note, it stands below it over the whole width.
-    """
-    kinds = [None if column < numeric else "number" for column in range(len(titles))]
-    head = (tag("th", t, class_=k, scope="col") for t, k in zip(titles, kinds, strict=True))
-    body = []
-    for row, note in zip_longest(rows, notes, fillvalue=""):
-        cells = zip(row, kinds, titles, strict=True)
-        body.append(tag("tr", *(tag("td", c, class_=k, data_label=t) for c, k, t in cells)))
-        if note:
-            body.append(tag("tr", tag("td", note, colspan=str(len(titles))), class_="note"))
-    table = tag("table", tag("thead", tag("tr", *head)), tag("tbody", *body))
-    return tag("div", table, class_="table")
-
-
-def _definitions(entries: Mapping[str, str]) -> Html | None:
-    if not entries:
-        return None
-    pairs = (tag("div", tag("dt", name), tag("dd", value)) for name, value in entries.items())
-    return tag("dl", *pairs, class_="facts")

@@ -43,7 +43,7 @@ def textbook_traces(engine: str, folder: Path) -> tuple[list[Trace], list[Engine
                 float_v=float_v[:, 0],
                 fixed_v=golden.membrane[0][0, :, 0] / scale,
                 rtl_v=None if run.membrane is None else run.membrane[0][0, :, 0] / scale,
-                threshold=neuron.v_th,
+                threshold=float(np.asarray(neuron.v_th)),
                 float_spikes=float_spikes[:, 0],
                 fixed_spikes=golden.spikes[0, :, 0],
                 rtl_spikes=None if run.spikes is None else run.spikes[0, :, 0],

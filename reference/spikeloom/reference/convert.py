@@ -69,4 +69,4 @@ def relu_to_iaf(
             )
         layers.append(FloatDense(weight * (scale_before / scale), neuron, bias / scale))
         scale_before = scale
-    return FloatNetwork(tuple(layers))
+    return FloatNetwork.stack(layers)

@@ -7,6 +7,7 @@ for and what happens to a result that does not fit. All functions here are exact
 
 import enum
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -91,7 +92,7 @@ def shift_right(value: ArrayLike, bits: int, rounding: Rounding) -> IntArray:
     """
     if not 0 <= bits <= 62:
         raise ValueError(f"bits must be 0 to 62, not {bits!r}")
-    value = np.asarray(value, dtype=np.int64)
+    value = _integers(value, bits)
     if bits == 0:
         return value.copy()
     match rounding:
@@ -102,6 +103,15 @@ def shift_right(value: ArrayLike, bits: int, rounding: Rounding) -> IntArray:
         case Rounding.NEAREST_EVEN:
             odd = (value >> bits) & 1
             return (value + (1 << (bits - 1)) - 1 + odd) >> bits
+
+
+def _integers(value: ArrayLike, bits: int) -> NDArray[Any]:
+    """Integers as ``int32`` where they are and one of ``bits`` bits may be added, or ``int64``."""
+    array = np.asarray(value)
+    short = array.dtype == np.int32 and bits <= 30
+    if short and array.max(initial=0) < 1 << 30 and array.min(initial=0) >= -(1 << 30):
+        return array
+    return array.astype(np.int64, copy=False)
 
 
 def signed_width(value: int) -> int:
@@ -177,7 +187,7 @@ class QFormat:
 
     def fit(self, value: ArrayLike) -> IntArray:
         """Bring integers into the word's range by saturation or by wrapping."""
-        value = np.asarray(value, dtype=np.int64)
+        value = _integers(value, self.word_length)
         match self.overflow:
             case Overflow.SATURATE:
                 return np.clip(value, self.min, self.max)

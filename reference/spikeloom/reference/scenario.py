@@ -52,7 +52,12 @@ class Scenario:
             If the stimulus' shape or counts do not fit the network.
         """
         recording = run_fixed(network, stimulus)
-        return cls(np.asarray(stimulus, dtype=np.uint8), recording.spikes[-1], recording.membrane)
+        stimulus = np.asarray(stimulus)
+        return cls(
+            stimulus.astype(np.uint8 if stimulus.max(initial=0) < 256 else np.uint16),
+            recording.output,
+            tuple(recording.membrane.values()),
+        )
 
     @classmethod
     def of_neurons(cls, config: NeuronConfig, current: ArrayLike) -> Self:

@@ -117,8 +117,8 @@ class NetworkTop(wiring.Component):
     Raises
     ------
     TypeError, ValueError
-        If a number of lanes is not an integer from 1 to 256, or their number is not that of the
-        layers.
+        If a number of lanes is not an integer from 1 to 256, their number is not that of the
+        layers, or the network is more than a stack of dense layers.
     """
 
     i: stream.Interface
@@ -147,8 +147,8 @@ class NetworkTop(wiring.Component):
         )
         super().__init__(
             {
-                "i": In(event_stream(network.inputs, first.max_count)),
-                "o": Out(event_stream(network.outputs, last.neurons.max_spikes)),
+                "i": In(event_stream(first.weight.shape[0], first.max_count)),
+                "o": Out(event_stream(last.neurons.size, last.neurons.max_spikes)),
                 "error": Out(1),
                 "probe_i": In(stream.Signature(probe)),
                 "probe_o": Out(stream.Signature(data.ArrayLayout(signed(width), max(each)))),
@@ -161,7 +161,7 @@ class NetworkTop(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         first = self.network.layers[0]
-        m.submodules.guard = guard = EventGuard(self.network.inputs, first.max_count)
+        m.submodules.guard = guard = EventGuard(first.weight.shape[0], first.max_count)
         connect(m, flipped(self.i), guard.i)
         m.d.comb += self.error.eq(guard.error)
         events = guard.o

@@ -7,11 +7,14 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
 from spikeloom.reference.memory_map import by_lane, sweep_rows
-from spikeloom.reference.neuron_fixed import NeuronConfig
+from spikeloom.reference.neuron_fixed import Emission, NeuronConfig
+from spikeloom.reference.profile import Accumulation
 from spikeloom.rtl_gen.datapath import (
     Lane,
     parameter_shapes,
+    parameter_values,
     shared_parameters,
+    state_shapes,
     update_stages,
 )
 from spikeloom.rtl_gen.fixed import shape_of
@@ -35,6 +38,16 @@ def check_lanes(lanes: int) -> None:
         raise ValueError(f"lanes must be 1 to 256, not {lanes!r}")
 
 
+def _check_buildable(config: NeuronConfig) -> None:
+    """Refuse neurons that the golden model has and the hardware has not."""
+    absent = {
+        "an accumulation event by event": config.accumulation is not Accumulation.STEP,
+    }
+    for what, asked in absent.items():
+        if asked:
+            raise ValueError(f"neurons in hardware must not have {what}")
+
+
 def current_beat(config: NeuronConfig, lanes: int) -> data.StructLayout:
     """Layout of one row of input currents.
 
@@ -52,11 +65,18 @@ def spike_beat(config: NeuronConfig, lanes: int) -> data.StructLayout:
     """
     return data.StructLayout(
         {
-            "count": data.ArrayLayout(unsigned(config.count_width), lanes),
+            "count": data.ArrayLayout(_sent_shape(config), lanes),
             "restart": 1,
             "last": 1,
         }
     )
+
+
+def _sent_shape(config: NeuronConfig) -> Shape:
+    """Shape of what a neuron sends: a spike count, or its potential."""
+    if config.emission is Emission.POTENTIAL:
+        return shape_of(config.state)
+    return unsigned(config.count_width)
 
 
 def membrane_row(config: NeuronConfig, lanes: int) -> data.ArrayLayout:
@@ -103,7 +123,7 @@ class NeuronArray(wiring.Component):
     Raises
     ------
     TypeError, ValueError
-        If ``lanes`` is not an integer from 1 to 256.
+        If ``lanes`` is not an integer from 1 to 256, or the neurons sum event by event.
     """
 
     i: stream.Interface
@@ -113,6 +133,7 @@ class NeuronArray(wiring.Component):
 
     def __init__(self, config: NeuronConfig, lanes: int) -> None:
         check_lanes(lanes)
+        _check_buildable(config)
         self.config = config
         self.lanes = lanes
         self.rows = sweep_rows(config.size, lanes)
@@ -151,7 +172,9 @@ class NeuronArray(wiring.Component):
             m.d.sync += fresh.eq(initial & ~last)
 
         state: Memory = Memory(
-            shape=data.ArrayLayout(self._state_layout, self.lanes), depth=self.rows, init=[]
+            shape=data.ArrayLayout(data.StructLayout(state_shapes(self.config)), self.lanes),
+            depth=self.rows,
+            init=[],
         )
         m.submodules.state = state
         read = state.read_port()
@@ -169,7 +192,8 @@ class NeuronArray(wiring.Component):
             "last": last,
         }
         control = self._register(m, advance, "read", entered)
-        lanes = self._fetch(m, advance, control.pop("initial"), read)
+        parameters = self._parameters(m, read.addr, read.en)
+        lanes = self._fetch(m, advance, control.pop("initial"), read, parameters)
         in_flight = [control["valid"]]
         for name, stage in self._stages:
             control = self._register(m, advance, name, control)
@@ -186,15 +210,12 @@ class NeuronArray(wiring.Component):
             write.addr.eq(control["row"]),
             write.en.eq(self.o.valid & self.o.ready),
         ]
+        sent = "v" if self.config.emission is Emission.POTENTIAL else "spikes"
         for k, lane in enumerate(lanes):
-            m.d.comb += [
-                self.o.p.count[k].eq(Mux(self._absent(k, control["last"]), 0, lane["spikes"])),
-                write.data[k].v.eq(lane["v"]),
-            ]
-            if self.config.refractory_steps:
-                m.d.comb += write.data[k].refractory.eq(lane["refractory"])
+            m.d.comb += self.o.p.count[k].eq(Mux(self._absent(k, control["last"]), 0, lane[sent]))
+            m.d.comb += [write.data[k][name].eq(lane[name]) for name in state_shapes(self.config)]
 
-        self._answer(m, probe, fresh, read)
+        self._answer(m, probe, fresh, read, [lane["v_init"] for lane in parameters])
         answering = self.probe_o.valid
         busy = Cat(in_flight).any()
         m.d.comb += [
@@ -204,20 +225,23 @@ class NeuronArray(wiring.Component):
         ]
         return m
 
-    def _fetch(self, m: Module, advance: Value, initial: Value, read: ReadPort) -> list[Lane]:
+    def _fetch(
+        self, m: Module, advance: Value, initial: Value, read: ReadPort, parameters: list[Lane]
+    ) -> list[Lane]:
         """Each lane as it enters the first stage: its current, its parameters and its state."""
-        parameters = self._parameters(m, read.addr, read.en)
         lanes = []
         for k, own in enumerate(parameters):
-            word = read.data[k]
             lane = self._register(m, advance, f"read_{k}", {"current": self.i.p.current[k]})
-            lane |= own | {"v": Mux(initial, self.config.v_init, word.v)}
-            if self.config.refractory_steps:
-                lane["refractory"] = Mux(initial, 0, word.refractory)
+            lane |= own
+            first = {"v": lane.pop("v_init")}
+            for name in state_shapes(self.config):
+                lane[name] = Mux(initial, first.get(name, 0), read.data[k][name])
             lanes.append(lane)
         return lanes
 
-    def _answer(self, m: Module, probe: Value, fresh: Value, read: ReadPort) -> None:
+    def _answer(
+        self, m: Module, probe: Value, fresh: Value, read: ReadPort, v_init: list[Value]
+    ) -> None:
         """Answer a probe with the row that the state memory is asked for in the same cycle."""
         initial = Signal(name="answer_initial")
         last = Signal(name="answer_last")
@@ -230,20 +254,13 @@ class NeuronArray(wiring.Component):
         with m.Elif(self.probe_o.ready):
             m.d.sync += self.probe_o.valid.eq(0)
         for k in range(self.lanes):
-            v = Mux(initial, self.config.v_init, read.data[k].v)
+            v = Mux(initial, v_init[k], read.data[k].v)
             m.d.comb += self.probe_o.p[k].eq(Mux(self._absent(k, last), 0, v))
 
     def _absent(self, lane: int, last: Value) -> Value:
         """Whether a lane has no neuron, which can be so in the last row."""
         in_last_row = self.config.size - (self.rows - 1) * self.lanes
         return last if lane >= in_last_row else Const(0)
-
-    @property
-    def _state_layout(self) -> data.StructLayout:
-        fields: dict[str, Shape] = {"v": shape_of(self.config.state)}
-        if self.config.refractory_steps:
-            fields["refractory"] = unsigned(self.config.refractory_steps.bit_length())
-        return data.StructLayout(fields)
 
     def _parameters(self, m: Module, addr: Value, en: Value) -> list[Lane]:
         """Parameters of each lane, those that differ from a memory that is read with the state."""
@@ -252,7 +269,7 @@ class NeuronArray(wiring.Component):
         if not shapes:
             return [dict(shared) for _ in range(self.lanes)]
         columns = {
-            name: by_lane(getattr(self.config, name), self.config.size, self.lanes)
+            name: by_lane(parameter_values(self.config)[name], self.config.size, self.lanes)
             for name in shapes
         }
         init = [

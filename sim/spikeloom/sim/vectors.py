@@ -155,7 +155,9 @@ def decode_outputs(top: Design, words: Sequence[int], samples: int, steps: int) 
     if isinstance(top, NetworkTop):
         array = np.array(words, dtype=np.int64)
         events = [_field(layout, name, array) for name in ("kind", "address", "count")]
-        raster = events_to_raster(np.stack(events, axis=1), steps, top.network.outputs)
+        raster = events_to_raster(
+            np.stack(events, axis=1), steps, top.network.layers[-1].neurons.size
+        )
         if len(raster) != samples:
             raise ValueError(f"words must be those of {samples} samples, not {len(raster)}")
         return raster

@@ -32,7 +32,7 @@ def small_network() -> FixedNetwork:
         )
         for inputs, size in ((10, 6), (6, 3))
     ]
-    return FixedNetwork(tuple(layers), "test")
+    return FixedNetwork.stack(tuple(layers), "test")
 
 
 class Deaf(wiring.Component):
@@ -88,15 +88,16 @@ def test_wrong_network() -> None:
 
 def test_equals_golden_model(line_levels, line_bytes) -> None:
     network = small_network()
-    raster = np.random.default_rng(1).random((2, 6, network.inputs)) < 0.4
-    expected = run_fixed(network, raster).spikes[-1]
+    inputs, outputs = network.layers[0].weight.shape[0], network.layers[-1].neurons.size
+    raster = np.random.default_rng(1).random((2, 6, inputs)) < 0.4
+    expected = run_fixed(network, raster).output
     assert 0 < expected.sum() < expected.size
-    data = encode_events(raster_to_events(raster), network.inputs)
-    answer_bytes = len(encode_events(raster_to_events(expected), network.outputs))
+    data = encode_events(raster_to_events(raster), inputs)
+    answer_bytes = len(encode_events(raster_to_events(expected), outputs))
     dut = SerialNetwork(NetworkTop(network, 2), DIVISOR)
     sent, spikes, errors = run(dut, line_levels(data, DIVISOR), 10 * DIVISOR * (answer_bytes + 10))
-    answer = decode_events(line_bytes(sent, DIVISOR), network.outputs)
-    assert np.array_equal(events_to_raster(answer, 6, network.outputs), expected)
+    answer = decode_events(line_bytes(sent, DIVISOR), outputs)
+    assert np.array_equal(events_to_raster(answer, 6, outputs), expected)
     assert spikes == expected.sum()
     assert not any(errors)
 
