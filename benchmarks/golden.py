@@ -34,8 +34,9 @@ from spikeloom.reference.convert import relu_to_iaf
 from spikeloom.reference.network import FixedNetwork
 from spikeloom.reference.nir_import import read_nir
 from spikeloom.reference.nir_network import network_of
+from spikeloom.reference.precision import Precision, Scale
 from spikeloom.reference.profile import PROFILES, Reset
-from spikeloom.reference.quantize import Precision, Scale, quantize
+from spikeloom.reference.quantize import quantize
 from spikeloom.reference.simulate import count_outputs, run_float
 
 CHECKOUT = Path(__file__).resolve().parents[1]

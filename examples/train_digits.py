@@ -20,7 +20,8 @@ from sklearn.neural_network import MLPClassifier
 
 from spikeloom.cli.digits import STEPS, split_digits
 from spikeloom.reference.convert import relu_to_iaf
-from spikeloom.reference.network import FloatDense, FloatNetwork, FloatPopulation
+from spikeloom.reference.dense import FloatDense, float_stack
+from spikeloom.reference.network import FloatNetwork, FloatPopulation
 from spikeloom.reference.nir_export import write_nir
 from spikeloom.reference.nir_network import stack_graph
 
@@ -52,7 +53,7 @@ def train() -> FloatNetwork:
         warnings.simplefilter("ignore", ConvergenceWarning)
         model.fit(with_shifts(images), np.tile(labels, 5))
     network = relu_to_iaf(model.coefs_, model.intercepts_, images, percentile=99.0)
-    return FloatNetwork.stack([_shippable(each) for each in network.populations.values()])
+    return float_stack([_shippable(each) for each in network.populations.values()])
 
 
 def _shippable(layer: FloatPopulation) -> FloatDense:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
+from spikeloom.reference.dense import FixedDense, fixed_stack
 from spikeloom.reference.fixed import QFormat
-from spikeloom.reference.network import FixedDense, FixedNetwork
 from spikeloom.reference.neuron_fixed import DecayRule, NeuronConfig
 from spikeloom.reference.scenario import Scenario
 from spikeloom.rtl_gen.network import NetworkTop
@@ -26,7 +26,7 @@ def leaky(size: int) -> NeuronConfig:
 
 def main() -> None:
     rng = np.random.default_rng(0)
-    network = FixedNetwork.stack(
+    network = fixed_stack(
         (
             FixedDense(weight=rng.integers(-40, 60, (20, 12)), weight_width=8, neurons=leaky(12)),
             FixedDense(weight=rng.integers(-40, 90, (12, 4)), weight_width=8, neurons=leaky(4)),

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from spikeloom.reference.dense import FixedDense, fixed_stack
 from spikeloom.reference.fixed import QFormat
-from spikeloom.reference.network import FixedDense, FixedNetwork
+from spikeloom.reference.network import FixedNetwork
 from spikeloom.reference.neuron_fixed import DecayRule, NeuronConfig
 
 
@@ -22,8 +23,6 @@ def dense_network():
             decay=0 if decay_rule is DecayRule.NONE else 200,
         )
         weight = np.random.default_rng(0).integers(-40, 100, (inputs, size))
-        return FixedNetwork.stack(
-            (FixedDense(weight=weight, weight_width=8, neurons=neurons),), "test"
-        )
+        return fixed_stack((FixedDense(weight=weight, weight_width=8, neurons=neurons),), "test")
 
     return make

@@ -269,13 +269,14 @@ import numpy as np
 from spikeloom.boards import flow
 from spikeloom.boards.board import BOARDS
 from spikeloom.reference.fixed import QFormat
-from spikeloom.reference.network import FixedDense, FixedNetwork
+from spikeloom.reference.dense import FixedDense, fixed_stack
+from spikeloom.reference.network import FixedNetwork
 from spikeloom.reference.neuron_fixed import NeuronConfig
 from spikeloom.rtl_gen.network import NetworkTop
 from pathlib import Path
 neurons = NeuronConfig(size=64, state=QFormat(word_length=12), current_width=8, threshold=100)
 layer = FixedDense(weight=np.ones((64, 64), dtype=np.int64), weight_width=8, neurons=neurons)
-network = NetworkTop(FixedNetwork.stack((layer,), "test"), 8)
+network = NetworkTop(fixed_stack((layer,), "test"), 8)
 say = lambda stage: print(stage, flush=True)
 flow.build(network, BOARDS["icebreaker"], Path({str(tmp_path / "out")!r}), progress=say)
 """

@@ -21,13 +21,14 @@ import numpy as np
 from spikeloom.boards.board import BOARDS
 from spikeloom.boards.top import BoardTop
 from spikeloom.reference.fixed import QFormat
-from spikeloom.reference.network import FixedDense, FixedNetwork
+from spikeloom.reference.dense import FixedDense, fixed_stack
+from spikeloom.reference.network import FixedNetwork
 from spikeloom.reference.neuron_fixed import NeuronConfig
 from spikeloom.rtl_gen.network import NetworkTop
 board = BOARDS["icebreaker"]
 neurons = NeuronConfig(size=3, state=QFormat(word_length=12), current_width=8, threshold=100)
 weight = np.random.default_rng(0).integers(-40, 100, (4, 3))
-network = FixedNetwork.stack((FixedDense(weight=weight, weight_width=8, neurons=neurons),), "test")
+network = fixed_stack((FixedDense(weight=weight, weight_width=8, neurons=neurons),), "test")
 plan = board.create_platform().prepare(BoardTop(NetworkTop(network, 1), board), emit_src=False)
 print(hashlib.sha256((plan.files["top.il"] + plan.files["top.pcf"]).encode()).hexdigest())
 """

@@ -139,6 +139,95 @@ def test_a_layer_that_one_lacks(run, files):
     assert "DIFFERENT, first in spikes/first" in output
 
 
+def _without(recording, *parts):
+    """The same recording, as of a tool that does not tell some parts."""
+    names = ("spikes", "membrane", "synapse", "outputs")
+    return Recording(*({} if part in parts else getattr(recording, part) for part in names))
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".h5"])
+def test_spikes_without_potentials(run, files, suffix):
+    """Of another tool, in both orders: what it does not tell is skipped, what it tells counts."""
+    changed = _recording(changes=[("spikes", "first", 1, 2, 3)])
+    for other, expected in ((_recording(), 0), (changed, 1)):
+        for lacking in (("membrane",), ("membrane", "outputs")):
+            theirs = _without(other, *lacking)
+            for pair in ((_recording(), theirs), (theirs, _recording()), (theirs, theirs)):
+                paths = files(*pair, (suffix, suffix))
+                code, output, _ = run("compare", *paths, "--json")
+                answer = json.loads(output)
+                same = pair[0] is pair[1]
+                assert (code, answer["equal"]) == ((0, True) if same else (expected, not expected))
+                if not same and expected:
+                    first = answer["first"]
+                    place = tuple(first[each] for each in ("name", "sample", "step", "neuron"))
+                    assert place == ("spikes/first", 1, 2, 3)
+                assert {p["name"]: p["different"] for p in answer["parts"]}["spikes/second"] == 0
+    text = run("compare", *files(_recording(), _without(_recording(), "membrane")))[1]
+    assert "only in A" in text
+    assert text.splitlines()[-1] == (
+        "equal, save for what was not compared: membrane/first, membrane/second"
+    )
+
+
+def test_spikes_of_another_type(run, files):
+    theirs = _without(_recording(), "membrane", "outputs")
+    theirs.spikes["first"] = theirs.spikes["first"].astype(np.float32)
+    assert run("compare", *files(_recording(), theirs))[0] == 0
+    theirs.spikes["first"][1, 1, 0, 0] += 1
+    code, output, _ = run("compare", *files(_recording(), theirs), "--json")
+    first = json.loads(output)["first"]
+    assert (code, first["name"], first["sample"], first["step"]) == (1, "spikes/first", 1, 1)
+
+
+@pytest.mark.parametrize("part", ["spikes", "synapse"])
+def test_a_layer_without_potentials_that_one_lacks(run, files, part):
+    a, b = _without(_recording(), "membrane"), _without(_recording(), "membrane")
+    getattr(a, part)["third"] = np.zeros((2, 3, 1), np.uint8)
+    code, output, _ = run("compare", *files(a, b), "--json")
+    answer = json.loads(output)
+    assert (code, answer["first"]["name"]) == (1, f"{part}/third")
+    assert answer["first"]["skipped"] == "only in A"
+
+
+def test_the_first_layer_is_the_same_in_every_format(run, files):
+    """Layers go in the order of the network, not of the alphabet."""
+
+    def recording(add):
+        parts = {
+            part: {name: np.full((1, 2, 3), add, kind) for name in ("z", "10", "9")}
+            for part, kind in (("spikes", np.uint8), ("membrane", float))
+        }
+        return Recording(**parts, synapse={}, outputs={"output": parts["spikes"]["9"]})
+
+    for suffixes in ((".npz", ".npz"), (".npz", ".h5"), (".h5", ".npz"), (".h5", ".h5")):
+        output = run("compare", *files(recording(0), recording(1), suffixes), "--json")[1]
+        answer = json.loads(output)
+        assert answer["first"]["name"] == "spikes/z"
+        assert [each["name"] for each in answer["parts"]] == [
+            *("spikes/z", "membrane/z", "spikes/10", "membrane/10", "spikes/9", "membrane/9"),
+            "outputs/output",
+        ]
+
+
+def test_numbers_that_are_none_in_json(run, files):
+    other = _recording()
+    other.membrane["first"][0, 0, 0, 0] = np.nan
+    output = run("compare", *files(_recording(), other), "--json")[1]
+    assert json.loads(output, parse_constant=pytest.fail)["first"]["b"] == "nan"
+    other.membrane["first"][0, 0, 0, 0] = -np.inf
+    assert "and -inf\n" in run("compare", *files(_recording(), other))[1]
+
+
+@pytest.mark.parametrize("shape", [(0, 3), (2, 0)])
+def test_recordings_without_samples_or_steps(run, files, shape):
+    parts = {"outputs": {"o": np.zeros((*shape, 4), np.uint8)}}
+    empty = Recording(spikes={}, membrane={}, synapse={}, **parts)
+    code, output, complaint = run("compare", *files(empty, empty))
+    assert (code, output) == (2, "")
+    assert complaint.endswith("a.npz must have samples and steps, but has none\n")
+
+
 def test_recordings_of_other_lengths(run, files):
     other = _recording()
     short = Recording(

@@ -7,6 +7,7 @@ from spikeloom.cli.digits import DIGITS_LANES, load_digits_demo, write_design
 from spikeloom.cli.files import read_toml
 from spikeloom.cli.generate import read_design
 from spikeloom.cli.textbook import textbook_curve, textbook_traces
+from spikeloom.reference.dense import dense_layers
 from spikeloom.reference.quantize import quantize
 from spikeloom.reference.simulate import run_fixed, run_float
 
@@ -34,7 +35,7 @@ def test_the_design_file_says_the_same_network(digits, tmp_path):
     design = read_design(arguments, read_toml(config))
     assert tuple(p.lanes for p in design.top.populations) == DIGITS_LANES
     expected = quantize(digits.network)
-    for seen, layer in zip(design.top.network.layers, expected.layers, strict=True):
+    for seen, layer in zip(dense_layers(design.top.network), dense_layers(expected), strict=True):
         assert np.array_equal(seen.weight, layer.weight)
         assert seen.neurons == layer.neurons
 

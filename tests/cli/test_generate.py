@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -264,3 +265,35 @@ def test_the_folder_of_another_command_is_not_replaced(run, tmp_path):
     assert code == 2
     assert "was written by another command than `spikeloom generate`" in complaint
     assert [path.name for path in tmp_path.iterdir()] == [MARKER]
+
+
+def test_a_nir_file(run, model, tmp_path):
+    """Neurons that also hear each other: hardware and testbench, and Icarus agrees."""
+    options = ["--profile", "textbook", "--lanes", 2, "--steps", 40]
+    code, _, complaint = run("generate", model, *options, "-o", tmp_path / "out")
+    assert code == 0, complaint
+    sidecar = json.loads((tmp_path / "out" / "network.json").read_text())
+    assert sidecar["profile"] == "textbook"
+    assert [each["engine"] for each in sidecar["populations"]] == ["gather"]
+    golden = Scenario.load(tmp_path / "out" / "scenario.npz")
+    assert golden.spikes.sum() > 0
+    if shutil.which("iverilog") is None:
+        pytest.skip("Icarus is not installed")
+    code, output, complaint = run("verify", tmp_path / "out", "--simulator", "icarus")
+    assert code == 0, output + complaint
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ([], "--profile must say how time is discretised"),
+        (["--profile", "textbook", "--tau", 3], "--tau has no effect on a NIR file; leave it out"),
+        (["--profile", "textbook", "--neurons", 3], "--neurons has no effect on a NIR file"),
+        (["--profile", "speck"], "has a time constant, which decay 'none' of profile 'speck'"),
+        (["--profile", "textbook", "--weight-width", 99], "weight_width must be 2 to 16, not 99"),
+    ],
+)
+def test_wrong_options_with_a_nir_file(run, model, tmp_path, options, message):
+    code, _, complaint = run("generate", model, *options, "-o", tmp_path / "out")
+    assert (code, message in complaint) == (2, True), complaint
+    assert not (tmp_path / "out").exists()

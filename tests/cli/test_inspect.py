@@ -77,6 +77,14 @@ def test_what_it_becomes(run, model):
     assert answer["memory_bits"] == {"weights": 80, "state": 32, "total": 112}
 
 
+def test_what_the_line_of_memory_counts(run, model):
+    output = run("inspect", model, "--profile", "norse", "--dt", 1)[1]
+    assert (
+        "weights and states 112 bits: 10 weights of 8 bits and 2 states of 16 bits; biases,"
+        " thresholds, decays and counters of refractory steps are not counted\n"
+    ) in output
+
+
 def test_words_of_other_widths(run, model):
     options = ("--profile", "norse", "--weight-width", 4, "--state-width", 12)
     assert _inspect(run, model, *options)["memory_bits"]["total"] == 10 * 4 + 2 * 12

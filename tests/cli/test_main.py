@@ -47,6 +47,7 @@ def test_wrong_usage_is_one_sentence(run, arguments):
         (ValueError("a wrong value"), 2),
         (SimulationError("no end"), 1),
         (OSError(28, "No space left on device"), 1),
+        (MemoryError("Unable to allocate 8.00 TiB"), 1),
         (KeyboardInterrupt(), 130),
     ],
 )

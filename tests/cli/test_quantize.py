@@ -110,6 +110,21 @@ def test_a_search(run, model, data):
     assert output.count("tried weights") == len(trials)
 
 
+def test_decays_are_searched_only_where_one_is_multiplied(run, model, integrators, data):
+    words = ("weight_width", "state_width", "decay_fraction")
+    for file, options, decays in (
+        (model, NORSE, True),
+        (model, (*NORSE, "--decay", "shift"), False),
+        (integrators, ("--profile", "sinabs"), False),
+    ):
+        trials = _quantize(
+            run, file, *options, data, "--search", "--keep", 0, "--decay-fraction", 9
+        )["trials"]
+        tried = [{trial["precision"][name] for trial in trials} for name in words]
+        assert min(map(len, tried[:2])) > 1
+        assert tried[2] == ({16, 10, 7, 5, 4} if decays else {9})
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -25,9 +25,11 @@ from spikeloom.cli.report_data import (
 )
 from spikeloom.reference.coding import rate_code
 from spikeloom.reference.convert import relu_to_iaf
+from spikeloom.reference.dense import dense_layers
 from spikeloom.reference.neuron_float import FloatNeuron
+from spikeloom.reference.neuron_rounding import quantize_neurons
 from spikeloom.reference.profile import TEXTBOOK_IAF, TEXTBOOK_LIF
-from spikeloom.reference.quantize import quantize, quantize_neurons
+from spikeloom.reference.quantize import quantize
 from spikeloom.reference.simulate import run_fixed, run_neurons
 
 VOID = {"meta"}
@@ -123,7 +125,7 @@ def raster() -> Raster:
             ("output", run.spikes["layer_1"][0]),
         ),
         membrane=run.membrane["layer_1"][0],
-        threshold=fixed.layers[1].neurons.threshold,
+        threshold=dense_layers(fixed)[1].neurons.threshold,
         image=DIGIT,
         label=8,
         decision=int(run.decision[0]),

@@ -1,13 +1,19 @@
 import json
+import weakref
 from html.parser import HTMLParser
+from itertools import pairwise
 
 import h5py
 import numpy as np
 import pytest
 
 from spikeloom.cli import simulate
+from spikeloom.cli.runs import batches
 from spikeloom.reference import recording_file
-from spikeloom.reference.graph import IF, LI, Graph, Input, Output
+from spikeloom.reference.graph import IF, LI, Graph, Input, Linear, Output
+from spikeloom.reference.maps import Convolution, Pool
+from spikeloom.reference.network import Connection, FloatNetwork, FloatPopulation
+from spikeloom.reference.neuron_float import FloatNeuron
 from spikeloom.reference.nir_export import write_nir
 from spikeloom.reference.profile import PROFILES
 from spikeloom.reference.recording_file import load_recording
@@ -227,6 +233,68 @@ def test_potentials(run, tmp_path, potentials):
     assert not events.exists()
 
 
+@pytest.fixture
+def diverging(tmp_path):
+    """A NIR file of neurons that spike, and of ones behind them that do not stay finite."""
+    one, zero = np.ones(1), np.zeros(1)
+    nodes = {
+        "input": Input((1,)),
+        "a": IF(one, one / 2, zero),
+        "fc": Linear(np.array([[-1e308]])),
+        "b": IF(one, np.full(1, 1e308), zero),
+        "output": Output((1,)),
+    }
+    write_nir(Graph(nodes, tuple(pairwise(nodes))), tmp_path / "diverging.nir")
+    np.save(tmp_path / "x.npy", np.ones((9, 1), np.uint8))
+    return tmp_path / "diverging.nir"
+
+
+@pytest.mark.parametrize(
+    ("command", "options"),
+    [
+        ("simulate", []),
+        ("simulate", ["--json"]),
+        ("simulate", ["--fixed", "--state-fraction", "auto"]),
+        ("quantize", ["--json"]),
+        ("quantize", ["--state-fraction", "auto"]),
+    ],
+)
+def test_potentials_that_do_not_stay_finite(run, tmp_path, diverging, command, options):
+    code, output, complaint = run(
+        command, diverging, "--profile", "norse", "--dt", 1, tmp_path / "x.npy", *options
+    )
+    assert (code, output) == (2, "")
+    # -1e308 in the first step, and again in the second: beyond the -1.8e308 of double precision.
+    assert complaint.splitlines()[-1] == (
+        "spikeloom: the potential of 'b' must stay finite, but does not from step 1 on"
+    )
+
+
+def test_sums_that_do_not_stay_finite(run, tmp_path, potentials):
+    np.save(tmp_path / "x.npy", np.full((9, 2), 1e308))
+    code, output, complaint = run(
+        "simulate", potentials, "--profile", "norse", "--dt", 1, tmp_path / "x.npy", "--json"
+    )
+    assert (code, output) == (2, "")
+    assert complaint == "spikeloom: the sums of output 'output' must be finite, but one is not\n"
+
+
+@pytest.mark.parametrize(
+    ("count", "options", "message"),
+    [
+        (1 << 63, [], "input in {} must be below 2**63, but holds 9223372036854775808"),
+        (1 << 63, ["--fixed"], "input in {} must be below 2**63, but holds 9223372036854775808"),
+        (1 << 40, ["--fixed"], "input must fit 24 bits in fixed point, but does not"),
+    ],
+)
+def test_counts_that_are_too_large(run, tmp_path, integrators, count, options, message):
+    path = tmp_path / "x.npy"
+    np.save(path, np.array([[1, 0, count]], dtype=np.uint64))
+    code, output, complaint = run("simulate", integrators, "--profile", "sinabs", path, *options)
+    assert (code, output) == (2, "")
+    assert complaint.splitlines()[-1] == f"spikeloom: {message.format(path)}"
+
+
 def test_every_profile_is_named_where_there_is_none(run, model, data):
     code, output, complaint = run("simulate", model, data)
     assert (code, output) == (2, "")
@@ -312,6 +380,51 @@ def test_many_samples_in_groups(run, monkeypatch, tmp_path, model, data):
     monkeypatch.setattr(simulate, "batches", lambda *_: [slice(0, 4), slice(4, 5), slice(5, 6)])
     run("simulate", *command, tmp_path / "groups.npz")
     assert (tmp_path / "whole.npz").read_bytes() == (tmp_path / "groups.npz").read_bytes()
+
+
+def test_groups_are_smaller_where_a_convolution_is_unfolded():
+    shape = (2, 64, 64)
+    convolution = Convolution(
+        np.ones((1, 2, 9, 9)), shape, stride=(1, 1), padding=(4, 4), dilation=(1, 1)
+    )
+    pool = Pool((1, 64, 64), kernel=(64, 64), stride=(64, 64), padding=(0, 0))
+    neuron = FloatNeuron(profile=PROFILES["sinabs"], v_th=1.0)
+    population = FloatPopulation(
+        shape=(1, 1, 1),
+        neuron=neuron,
+        connections=(Connection(source="in", maps=(convolution, pool)),),
+    )
+    network = FloatNetwork({"in": shape}, {"a": population}, {"out": "a"})
+    # In each step of each sample 64 x 64 windows of 2 x 9 x 9; 8 bytes each, at most 64 MiB.
+    steps = 3
+    size = (64 << 20) // (8 * steps * 64 * 64 * 2 * 9 * 9)
+    groups = batches(network, 50, steps)
+    assert size == 4
+    assert [each.stop - each.start for each in groups] == [4] * 12 + [2]
+    assert [each.start for each in groups] == list(range(0, 50, 4))
+
+
+@pytest.mark.parametrize("options", [[], ["--fixed"]])
+def test_recordings_are_kept_only_where_they_are_written(
+    run, monkeypatch, tmp_path, model, data, options
+):
+    alive, most = [], []
+
+    def watch(recording):
+        alive.append(weakref.ref(recording.membrane["lif"]))
+        most.append(sum(each() is not None for each in alive))
+        return recording
+
+    for name in ("run_finite", "run_fixed"):
+        original = getattr(simulate, name)
+        monkeypatch.setattr(simulate, name, lambda *a, original=original: watch(original(*a)))
+    monkeypatch.setattr(simulate, "batches", lambda *_: [slice(k, k + 1) for k in range(6)])
+    plot = ("--plot", tmp_path / "x.html")
+    assert run("simulate", model, *NORSE, data, *options)[0] == 0
+    # The one that is being made, and the one that is being counted.
+    assert (len(most), max(most)) == (6, 2)
+    assert run("simulate", model, *NORSE, data, *options, *plot)[0] == 0
+    assert max(most) <= 3
 
 
 class _Page(HTMLParser):

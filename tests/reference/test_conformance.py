@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from spikeloom.reference.dense import FixedDense, fixed_stack
+from spikeloom.reference.doubts import doubts
 from spikeloom.reference.fixed import Overflow, QFormat, Rounding
 from spikeloom.reference.maps import Dense
 from spikeloom.reference.network import (
     Connection,
-    FixedDense,
     FixedInput,
     FixedNetwork,
     FixedPopulation,
@@ -23,7 +24,7 @@ from spikeloom.reference.network import (
 )
 from spikeloom.reference.neuron_fixed import DecayRule, NeuronConfig, SynapseConfig
 from spikeloom.reference.nir_import import read_nir
-from spikeloom.reference.nir_network import doubts, network_of
+from spikeloom.reference.nir_network import network_of
 from spikeloom.reference.profile import PROFILES, Accumulation, Comparison, Order, Profile, Reset
 from spikeloom.reference.simulate import Recording, count_outputs, run_fixed, run_float
 
@@ -126,7 +127,7 @@ def test_a_layer_of_loihi_without_a_synapse(shared: Path) -> None:
     layer = FixedDense(
         weight=recording["weight"].T, weight_width=9, weight_shift=6, neurons=neurons
     )
-    found = run_fixed(FixedNetwork.stack([layer], "loihi"), late[None])
+    found = run_fixed(fixed_stack([layer], "loihi"), late[None])
     assert np.array_equal(found.spikes["layer_0"][0], recording["spikes_out"].T)
 
 

@@ -18,7 +18,7 @@ from spikeloom.reference.events import (
 @st.composite
 def rasters(draw: st.DrawFn) -> NDArray[np.int64]:
     shape = draw(st.tuples(st.integers(0, 3), st.integers(1, 4), st.integers(1, 5)))
-    count = st.one_of(st.just(0), st.integers(0, 255))
+    count = st.one_of(st.just(0), st.integers(0, 255), st.integers(-(1 << 23), 1 << 23))
     size = int(np.prod(shape))
     counts = draw(st.lists(count, min_size=size, max_size=size))
     return np.array(counts, dtype=np.int64).reshape(shape)
@@ -74,9 +74,15 @@ def test_wrong_raster(shape: tuple[int, ...]) -> None:
         raster_to_events(np.zeros(shape, dtype=int))
 
 
-def test_wrong_raster_count() -> None:
-    with pytest.raises(ValueError, match=r"^counts must not be negative, but one is -2$"):
-        raster_to_events([[[1, -2]]])
+def test_negative_values_by_hand() -> None:
+    events = [[RESTART, 0, 0], [SPIKE, 0, 1], [SPIKE, 2, -128], [TICK, 0, 0]]
+    assert raster_to_events([[[1, 0, -128]]]).tolist() == events
+    assert events_to_raster(events, 1, 3).tolist() == [[[1, 0, -128]]]
+
+
+def test_wrong_count() -> None:
+    with pytest.raises(ValueError, match=r"^count must not be 0, but one is$"):
+        events_to_raster([START, [SPIKE, 0, -1], [SPIKE, 1, 0], END], 1, 2)
 
 
 START, END = [RESTART, 0, 0], [TICK, 0, 0]

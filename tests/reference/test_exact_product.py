@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from spikeloom.reference import exact_product
+from spikeloom.reference.dense import FixedDense, fixed_stack
 from spikeloom.reference.exact_product import LEAST_ROWS, MOST_COUNT, PAIRS, ExactProduct
 from spikeloom.reference.fixed import QFormat
-from spikeloom.reference.network import FixedDense, FixedNetwork
 from spikeloom.reference.neuron_fixed import NeuronConfig
 from spikeloom.reference.simulate import count_outputs, run_fixed
 
@@ -92,7 +92,7 @@ def test_streamed_runs_are_whole_runs() -> None:
         )
         for shape in ((300, 40), (40, 5))
     ]
-    network = FixedNetwork.stack(layers, "test")
+    network = fixed_stack(layers, "test")
     raster = (rng.random((50, 9, 300)) < 0.2).astype(np.uint8)
     with patch.object(exact_product, "MOST_COUNT", 0):
         plain = run_fixed(network, raster)

@@ -3,6 +3,7 @@
 import itertools
 import math
 import random
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -145,6 +146,42 @@ def test_convolution(seed: int, rank: int) -> None:
     real = each.with_weight(each.weight.astype(np.float32)).apply(x.astype(np.float32))
     assert real.dtype == np.float32
     assert real.tolist() == expected.tolist()
+
+
+def test_convolution_of_many_samples_stays_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """200 samples, unfolded to 50,176 numbers each, would be 80 MB; 12 of them at a time are 5."""
+    rng = np.random.default_rng(4)
+    each = Convolution(
+        weight=rng.normal(size=(3, 4, 7, 7)),
+        shape=(4, 16, 16),
+        stride=(1, 1),
+        padding=(3, 3),
+        dilation=(1, 1),
+    )
+    x = rng.normal(size=(200, *each.shape))
+    whole = each.apply(x)
+    sizes = []
+    for limit in (1, 12 * 50176):
+        monkeypatch.setattr("spikeloom.reference.maps.MAX_UNFOLDED", limit)
+        tracemalloc.start()
+        assert np.array_equal(each.apply(x), whole)
+        sizes.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    # The result has 1.2 MB; what is unfolded is there twice, once as windows.
+    assert sizes[0] < 3e6
+    assert sizes[1] < 12e6
+    assert each.apply(x[:0]).shape == (0, 3, 16, 16)
+
+
+def test_pool_unfolds_nothing() -> None:
+    each = Pool((4, 64, 64), (8, 8), (1, 1), (0, 0))
+    x = np.ones((20, *each.shape))
+    tracemalloc.start()
+    assert np.all(each.apply(x) == 64)
+    size = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    # 20 * 4 * 57 * 57 results in 2.1 MB, and their windows would be 64 times as large.
+    assert size < 8e6
 
 
 def test_convolution_by_hand() -> None:

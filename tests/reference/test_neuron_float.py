@@ -437,6 +437,21 @@ def test_gain_of_the_threshold() -> None:
     assert sum(spikes) == 2
 
 
+@pytest.mark.parametrize("synapse", [{}, {"tau_syn": 4.0, "w_in": 3.0}])
+def test_gain_of_the_threshold_where_there_is_none(synapse: dict[str, Any]) -> None:
+    """What neurons send that never spike does not depend on the unit of others' thresholds."""
+    options: dict[str, Any] = {"tau": 8.0, "r": 2.0, "v_th": None, "v_leak": 0.5, "v_init": 0.25}
+    into = FloatNeuron(
+        profile=Profile(name="into", input_gain=InputGain.INTO_THRESHOLD), **options, **synapse
+    )
+    plain = FloatNeuron(profile=Profile(name="plain"), **options, **synapse)
+    currents = [2.0, 1.0, -3.0, 0.0]
+    assert run(into, currents) == run(plain, currents)
+    # 7/8 of 1/4, 1/8 of the leak 1/2 and of twice 2.
+    if not synapse:
+        assert run(into, currents)[0][0] == 7 / 32 + 1 / 16 + 1 / 2
+
+
 @pytest.mark.parametrize("r", [0.0, np.array([1.0, 0.0])])
 def test_wrong_r(r: Any) -> None:
     profile = Profile(name="into", input_gain=InputGain.INTO_THRESHOLD)

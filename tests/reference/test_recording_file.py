@@ -1,5 +1,7 @@
 import contextlib
 import os
+import subprocess
+import sys
 import zipfile
 
 import h5py
@@ -151,6 +153,63 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch, error):
     assert path.read_text() == "earlier"
 
 
+# A file of at most so many bytes, as on a disk that is almost full.
+_ON_A_FULL_DISK = """
+import resource, signal, sys
+from pathlib import Path
+import numpy as np
+from spikeloom.reference.recording_file import save_recording
+from spikeloom.reference.simulate import Recording
+
+potentials = {"a": np.random.default_rng(1).normal(size=(4, 50, 100))}
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 14, 1 << 14))
+try:
+    save_recording(Recording({}, potentials, {}, potentials), Path(sys.argv[1]))
+except OSError as error:
+    print("refused:", error.strerror)
+"""
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".h5"])
+def test_a_full_disk_is_an_error_and_leaves_nothing(tmp_path, suffix):
+    """In a process of its own, which HDF5 might end."""
+    path = tmp_path / f"run{suffix}"
+    path.write_text("earlier")
+    answer = subprocess.run(
+        [sys.executable, "-c", _ON_A_FULL_DISK, path], capture_output=True, text=True, check=False
+    )
+    assert (answer.returncode, answer.stdout) == (0, "refused: File too large\n"), answer.stderr
+    assert [each.name for each in tmp_path.iterdir()] == [path.name]
+    assert path.read_text() == "earlier"
+
+
+def test_an_interrupt_while_nir_data_are_written():
+    class Interrupted:
+        def write(self, data):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_nir_data({"n": {"spikes": np.ones((1, 2, 3), np.uint8)}}, Interrupted(), dt=1.0)
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".h5"])
+def test_layers_keep_their_order(tmp_path, suffix):
+    """Neither that of the alphabet nor spiking layers first."""
+    zeros = np.zeros((1, 2, 3))
+    spikes = {name: zeros.astype(np.uint8) for name in ("z", "10", "9")}
+    membrane = {name: zeros for name in ("z", "sum", "10", "9", "a")}
+    outputs = {name: zeros for name in ("y", "x")}
+    path = tmp_path / f"run{suffix}"
+    save_recording(Recording(spikes, membrane, {"10": zeros}, outputs), path)
+    seen = load_recording(path)
+    assert [list(each) for each in (seen.spikes, seen.membrane, seen.outputs)] == [
+        ["z", "10", "9"],
+        ["z", "sum", "10", "9", "a"],
+        ["y", "x"],
+    ]
+
+
 def test_nir_reads_what_is_written(tmp_path):
     """The file as nir's own dataclasses, and back through their events."""
     spikes = (np.random.default_rng(5).random((2, 6, 2, 3)) < 0.4).astype(np.uint8)
@@ -291,7 +350,7 @@ def _bomb(path):
         (_npz(x=np.zeros((1, 1, 1))), "must be a recording, but holds 'x'"),
         (_npz(**{"outputs/": np.zeros((1, 1, 1))}), "must be a recording, but holds 'outputs/'"),
         (_npz(**{"outputs/o": np.zeros((1, 1))}), "outputs/o is not of numbers of shape"),
-        (_npz(**{"spikes/o": np.zeros((1, 1, 1))}), "has no output"),
+        (_npz(**{"overflows/o": 3}), "has neither layers nor outputs"),
         (
             _npz(**{"outputs/o": np.zeros((1, 2, 1)), "outputs/p": np.zeros((1, 1, 1))}),
             "must be of one number of samples and steps",

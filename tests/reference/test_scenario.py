@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from spikeloom.reference.dense import FixedDense, fixed_stack
 from spikeloom.reference.fixed import QFormat
-from spikeloom.reference.network import FixedDense, FixedNetwork
 from spikeloom.reference.neuron_fixed import NeuronConfig
 from spikeloom.reference.scenario import Scenario
 
@@ -26,7 +26,7 @@ def scenario() -> Scenario:
         [[0, 0], [0, 0], [0, 0]],
         [[0, 1], [0, 1], [1, 1]],
     ]
-    return Scenario.of(FixedNetwork.stack((first, second), "if"), stimulus)
+    return Scenario.of(fixed_stack((first, second), "if"), stimulus)
 
 
 def equal(a: Scenario, b: Scenario) -> bool:
@@ -57,7 +57,7 @@ def test_of(scenario: Scenario) -> None:
 
 def test_of_wrong_stimulus() -> None:
     layer = FixedDense(weight=np.array([[3]]), weight_width=4, neurons=integrators(1))
-    network = FixedNetwork.stack((layer,), "if")
+    network = fixed_stack((layer,), "if")
     with pytest.raises(ValueError, match=r"^counts must be 0 to 1, not 0 to 2$"):
         Scenario.of(network, [[[0], [2]]])
     with pytest.raises(ValueError, match=r"^raster must be of shape \(samples, steps, 1\), not"):

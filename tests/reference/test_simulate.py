@@ -15,15 +15,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spikeloom.reference.dense import FixedDense, FloatDense, dense_layers, fixed_stack, float_stack
 from spikeloom.reference.fixed import Overflow, QFormat, Rounding
 from spikeloom.reference.maps import Convolution, Dense, Diagonal, Map, Pool, Reshape
 from spikeloom.reference.network import (
     Connection,
-    FixedDense,
     FixedInput,
     FixedNetwork,
     FixedPopulation,
-    FloatDense,
     FloatNetwork,
     FloatPopulation,
     LateBias,
@@ -36,6 +35,7 @@ from spikeloom.reference.neuron_fixed import (
 )
 from spikeloom.reference.neuron_float import FloatNeuron
 from spikeloom.reference.profile import (
+    PROFILES,
     Accumulation,
     Compared,
     Comparison,
@@ -45,6 +45,7 @@ from spikeloom.reference.profile import (
     Profile,
     Reset,
 )
+from spikeloom.reference.quantize import quantize
 from spikeloom.reference.simulate import (
     Recording,
     count_outputs,
@@ -85,7 +86,7 @@ def naive_run(
     """Spikes and potentials [layer][step][neuron] of one sample, in Python's integers."""
     all_spikes, all_potentials = [], []
     inputs = sample
-    for layer in network.layers:
+    for layer in dense_layers(network):
         config = layer.neurons
         weight = layer.weight.tolist()
         bias = config.bias if isinstance(config.bias, tuple) else (config.bias,) * config.size
@@ -120,13 +121,13 @@ def test_run_fixed_is_a_triple_loop(seed: int) -> None:
     layers = [
         fixed_layer(rng, inputs, size, MAX_SPIKES) for inputs, size in itertools.pairwise(sizes)
     ]
-    network = FixedNetwork.stack(layers, "leaky")
+    network = fixed_stack(layers, "leaky")
     samples = [
         [[rng.randint(0, MAX_SPIKES) for _ in range(sizes[0])] for _ in range(6)] for _ in range(2)
     ]
     recording = run_fixed(network, samples)
     naive = [naive_run(network, sample) for sample in samples]
-    for k in range(len(network.layers)):
+    for k in range(len(dense_layers(network))):
         name = f"layer_{k}"
         assert recording.spikes[name].dtype == np.uint8
         assert recording.spikes[name].tolist() == [spikes[k] for spikes, _ in naive]
@@ -142,7 +143,7 @@ def test_run_float_by_hand() -> None:
         name="if", decay=Decay.NONE, input_gain=InputGain.ONE, reset=Reset.SUBTRACT, max_spikes=3
     )
     neuron = FloatNeuron(profile=profile, v_th=1.0)
-    network = FloatNetwork.stack(
+    network = float_stack(
         (
             FloatDense(np.array([[0.5, 1.5], [0.25, 0.0]]), neuron, np.array([0.0, 0.25])),
             FloatDense(np.array([[1.0], [-0.5]]), neuron),
@@ -161,7 +162,7 @@ def test_run_float_by_hand() -> None:
 
 def test_samples_do_not_touch_each_other() -> None:
     rng = random.Random(5)
-    network = FixedNetwork.stack([fixed_layer(rng, 3, 4, 1)], "leaky")
+    network = fixed_stack([fixed_layer(rng, 3, 4, 1)], "leaky")
     raster = np.random.default_rng(5).integers(0, 2, (4, 7, 3))
     together = run_fixed(network, raster)
     for k in range(4):
@@ -206,18 +207,18 @@ def test_counts_and_decision() -> None:
 @pytest.mark.parametrize("shape", [(2,), (2, 3), (1, 2, 4), (1, 1, 2, 3)])
 def test_wrong_raster(shape: tuple[int, ...]) -> None:
     rng = random.Random(1)
-    fixed = FixedNetwork.stack([fixed_layer(rng, 3, 2, 1)], "leaky")
+    fixed = fixed_stack([fixed_layer(rng, 3, 2, 1)], "leaky")
     neuron = FloatNeuron(profile=Profile(name="lif"), v_th=1.0)
     message = r"^raster must be of shape \(samples, steps, 3\), not "
     with pytest.raises(ValueError, match=message):
         run_fixed(fixed, np.zeros(shape, dtype=int))
     with pytest.raises(ValueError, match=message):
-        run_float(FloatNetwork.stack([FloatDense(np.ones((3, 2)), neuron)]), np.zeros(shape))
+        run_float(float_stack([FloatDense(np.ones((3, 2)), neuron)]), np.zeros(shape))
 
 
 @pytest.mark.parametrize(("low", "high"), [(-1, 1), (0, 2)])
 def test_wrong_counts(low: int, high: int) -> None:
-    network = FixedNetwork.stack([fixed_layer(random.Random(1), 2, 2, 1)], "leaky")
+    network = fixed_stack([fixed_layer(random.Random(1), 2, 2, 1)], "leaky")
     with pytest.raises(ValueError, match=rf"^counts must be 0 to 1, not {low} to {high}$"):
         run_fixed(network, [[[low, high]]])
 
@@ -706,14 +707,14 @@ def test_count_outputs_takes_stimuli_when_they_are_due() -> None:
             yield np.full((1, 1, 1), k % 2)
 
     layer = fixed_layer(random.Random(1), 1, 1, 1)
-    found = count_outputs(FixedNetwork.stack([layer], "leaky"), stimuli(), workers=2)
+    found = count_outputs(fixed_stack([layer], "leaky"), stimuli(), workers=2)
     for k, _ in enumerate(found):
         assert len(taken) <= k + 5
     assert len(taken) == 20
 
 
 def test_count_outputs_wrong_stimulus() -> None:
-    network = FixedNetwork.stack([fixed_layer(random.Random(1), 2, 2, 1)], "leaky")
+    network = fixed_stack([fixed_layer(random.Random(1), 2, 2, 1)], "leaky")
     with pytest.raises(ValueError, match=r"^counts must be 0 to 1, not 0 to 2$"):
         list(count_outputs(network, [np.array([[[0, 2]]])]))
 
@@ -771,6 +772,58 @@ def test_wrong_stimulus(stimulus: Any, rule: str) -> None:
         run_float(two_inputs(), stimulus)
 
 
+def speck(source: Any = None) -> FloatNetwork:
+    """A neuron that hears events of an input, or of neurons in between that never spike."""
+    connection = Connection(source="between" if source else "in")
+    neuron = FloatNeuron(profile=PROFILES["speck"], v_th=2.0, tau=None)
+    sums = FloatPopulation(shape=(1,), neuron=neuron, connections=(connection,))
+    populations = {"n": sums}
+    if source:
+        heard = (Connection(source="in"),)
+        between = FloatPopulation(shape=(1,), neuron=source, connections=heard)
+        populations = {"between": between, **populations}
+    return FloatNetwork({"in": (1,)}, populations, {"out": "n"})
+
+
+@pytest.mark.parametrize("value", [0.5, -1.0, 1024.0, 1e12, math.inf, math.nan])
+def test_wrong_events(value: float) -> None:
+    rule = rf"must send counts from 0 to 1023 where they are summed one by one, not {value!r}$"
+    with pytest.raises(ValueError, match="^'in' " + rule):
+        run_float(speck(), [[[1.0], [value]]])
+    plain = Profile(name="plain", input_gain=InputGain.ONE)
+    with pytest.raises(ValueError, match="^'between' " + rule):
+        run_float(speck(FloatNeuron(profile=plain, v_th=None)), [[[1.0], [value]]])
+
+
+def test_most_events() -> None:
+    """Two events for a spike, of which 255 are passed on."""
+    found = run_float(speck(), [[[3.0], [0.0], [1.0], [1023.0]]])
+    assert found.output.ravel().tolist() == [1, 0, 1, 255]
+
+
+def test_run_float_clips_inputs_as_the_profile_says() -> None:
+    """15 at most, and nothing below 0, as the golden model clips them."""
+    profile = Profile(name="clips", decay=Decay.NONE, input_gain=InputGain.ONE, max_input_count=15)
+    layer = FloatDense(np.array([[1.0]]), FloatNeuron(profile=profile, v_th=100.0, tau=None))
+    network = float_stack([layer])
+    counts = [[[16], [-3], [255], [4], [15]]]
+    (name,) = network.populations
+    assert run_float(network, counts).membrane[name].ravel().tolist() == [15, 15, 30, 34, 49]
+    fixed = run_fixed(quantize(network), counts)
+    scale = fixed.membrane[name].ravel() / fixed.membrane[name].ravel()[0]
+    assert scale.tolist() == [1, 1, 2, 34 / 15, 49 / 15]
+
+
+def test_cores_where_the_system_does_not_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = fixed_stack([fixed_layer(random.Random(1), 2, 2, 1)], "leaky")
+    stimuli = [np.ones((1, 3, 2), dtype=int)] * 3
+    known = [each.tolist() for each in count_outputs(network, stimuli)]
+    monkeypatch.delattr("os.sched_getaffinity", raising=False)
+    for cores in (2, None):
+        monkeypatch.setattr("os.cpu_count", lambda cores=cores: cores)
+        assert [each.tolist() for each in count_outputs(network, stimuli)] == known
+
+
 def test_many_spikes_have_room() -> None:
     """More than 255 in a step are no byte."""
     neurons = NeuronConfig(
@@ -780,7 +833,7 @@ def test_many_spikes_have_room() -> None:
     assert spikes.tolist() == [[[700], [1023]]]
     assert membrane.tolist() == [[[1], [1 + 20000 - 2046]]]
     layer = FixedDense(weight=np.array([[1401]]), weight_width=12, neurons=neurons)
-    found = run_fixed(FixedNetwork.stack([layer], "many"), [[[1], [1]]])
+    found = run_fixed(fixed_stack([layer], "many"), [[[1], [1]]])
     assert found.output.tolist() == [[[700], [701]]]
     assert found.output.dtype == np.uint16
     profile = Profile(
@@ -791,7 +844,7 @@ def test_many_spikes_have_room() -> None:
         max_spikes=1023,
     )
     real = FloatDense(np.array([[1401.0]]), FloatNeuron(profile=profile, v_th=2.0))
-    assert run_float(FloatNetwork.stack([real]), [[[1], [1]]]).output.tolist() == [[[700], [701]]]
+    assert run_float(float_stack([real]), [[[1], [1]]]).output.tolist() == [[[700], [701]]]
 
 
 def test_overflows_by_hand() -> None:
@@ -805,7 +858,7 @@ def test_overflows_by_hand() -> None:
         comparison=Comparison.GT,
     )
     layer = FixedDense(weight=np.array([[100]]), weight_width=8, neurons=neurons)
-    found = run_fixed(FixedNetwork.stack([layer], "full"), [[[1], [1], [1]], [[1], [0], [0]]])
+    found = run_fixed(fixed_stack([layer], "full"), [[[1], [1], [1]], [[1], [0], [0]]])
     assert found.membrane["layer_0"][..., 0].tolist() == [[100, 127, 127], [100, 100, 100]]
     assert found.overflows == {"layer_0": 2}
 

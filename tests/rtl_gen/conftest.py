@@ -15,13 +15,14 @@ import pytest
 from amaranth.hdl import Const, ResetInserter, Signal, Value
 from amaranth.sim import Simulator
 
+from spikeloom.reference.dense import FixedDense, fixed_stack
 from spikeloom.reference.fixed import Overflow, QFormat, Rounding
-from spikeloom.reference.network import FixedDense, FixedNetwork
+from spikeloom.reference.network import FixedNetwork
 from spikeloom.reference.neuron_fixed import DecayRule, Emission, NeuronConfig, SynapseConfig
 from spikeloom.reference.profile import Compared, Comparison, Order, Reset
 
 PATIENCE = 1_000
-"""Cycles without a word sent or received after which a test gives up."""
+"""How long a test waits for a word, unless it says otherwise."""
 
 
 def encode(stream: Any, value: Any) -> int:
@@ -76,11 +77,14 @@ class Bench:
         The component.
     seed
         Fixes all gaps and all back-pressure.
+    patience
+        Cycles without a word sent or received after which a test gives up.
     """
 
-    def __init__(self, dut: Any, seed: int = 0) -> None:
+    def __init__(self, dut: Any, seed: int = 0, patience: int = PATIENCE) -> None:
         self.dut = dut
         self.seed = seed
+        self.patience = patience
         self._reset = Signal()
         self._resetting = False
         self._simulator = Simulator(ResetInserter(self._reset)(dut))
@@ -152,8 +156,8 @@ class Bench:
             await ctx.tick()
             moved = sum(len(stream.cycles) for stream in self._streams)
             words, idle = moved, idle + 1 if moved == words else 0
-            if idle == PATIENCE:
-                pytest.fail(f"no word moved in {PATIENCE} cycles, seed {self.seed}")
+            if idle == self.patience:
+                pytest.fail(f"no word moved in {idle} cycles, seed {self.seed}")
 
     async def reset(self, ctx: Any, *streams: Source | Sink) -> None:
         """Reset the component for two cycles and forget the words of the given streams."""
@@ -314,7 +318,7 @@ def draw_network(
     for inputs, size in pairwise(sizes):
         layers.append(draw_layer(rng, inputs, size, max_count=max_count, **options))
         max_count = layers[-1].neurons.max_spikes
-    return FixedNetwork.stack(tuple(layers), "random")
+    return fixed_stack(tuple(layers), "random")
 
 
 def draw_raster(

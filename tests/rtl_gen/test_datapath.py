@@ -12,14 +12,8 @@ from amaranth.hdl import Const, Module, Mux, Shape, Signal, Value, signed, unsig
 from amaranth.sim import Simulator
 
 from spikeloom.reference.fixed import Overflow, QFormat, Rounding
-from spikeloom.reference.neuron_fixed import (
-    DecayRule,
-    Emission,
-    FixedState,
-    NeuronConfig,
-    SynapseConfig,
-    step,
-)
+from spikeloom.reference.neuron_fixed import DecayRule, Emission, NeuronConfig, SynapseConfig
+from spikeloom.reference.neurons import FixedState, step
 from spikeloom.reference.profile import Compared, Comparison, Order, Reset
 from spikeloom.rtl_gen.datapath import (
     parameter_shapes,

@@ -14,9 +14,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from spikeloom.reference.dense import FixedDense, fixed_stack
 from spikeloom.reference.fixed import QFormat
-from spikeloom.reference.network import FixedDense, FixedNetwork
-from spikeloom.reference.neuron_fixed import DecayRule, NeuronConfig
+from spikeloom.reference.maps import Convolution, Dense, Reshape
+from spikeloom.reference.network import Connection, FixedInput, FixedNetwork, FixedPopulation
+from spikeloom.reference.neuron_fixed import DecayRule, NeuronConfig, SynapseConfig
 from spikeloom.reference.profile import Reset
 from spikeloom.rtl_gen import emit
 from spikeloom.rtl_gen.emit import (
@@ -33,7 +35,8 @@ from spikeloom.rtl_gen.neuron import NeuronArray
 DESIGN = """
 import numpy as np
 from spikeloom.reference.fixed import QFormat
-from spikeloom.reference.network import FixedDense, FixedNetwork
+from spikeloom.reference.dense import FixedDense, fixed_stack
+from spikeloom.reference.network import FixedNetwork
 from spikeloom.reference.neuron_fixed import DecayRule, NeuronConfig
 from spikeloom.rtl_gen.network import NetworkTop
 
@@ -52,7 +55,7 @@ def layer(inputs, size, **options):
     return FixedDense(weight=weight, weight_width=4, neurons=neurons)
 
 def design():
-    network = FixedNetwork.stack((layer(5, 7), layer(7, 3, floor=-9)), "test-profile")
+    network = fixed_stack((layer(5, 7), layer(7, 3, floor=-9)), "test-profile")
     return NetworkTop(network, [4, 2])
 """
 
@@ -234,9 +237,11 @@ def test_sidecar() -> None:
         "row": {"offset": 1, "width": 1},
     }
     first, second = sidecar["populations"]
-    assert (first["inputs"], first["lanes"], first["rows"]) == (5, 4, 2)
-    assert (second["inputs"], second["lanes"], second["rows"]) == (7, 2, 2)
-    assert first["latency"] == top.populations[0].latency
+    assert (first["shape"], first["lanes"], first["rows"]) == ([7], 4, 2)
+    assert (second["shape"], second["lanes"], second["rows"]) == ([3], 2, 2)
+    assert (first["engine"], second["engine"]) == ("gather", "gather")
+    assert (first["weight_width"], second["weight_width"]) == (4, 4)
+    assert (first["inputs"], second["inputs"]) == (5, 7)
     neurons = second["neurons"]
     assert neurons["threshold"] == [50, 51, 52]
     assert neurons["state"]["word_length"] == 12
@@ -246,6 +251,70 @@ def test_sidecar() -> None:
     weights, state = first["memories"]["weights"], first["memories"]["state"]
     assert (weights["rows"], weights["width"]) == (10, 16)
     assert (state["rows"], state["width"]) == (2, 4 * 15)
+
+
+def general() -> NetworkTop:
+    """A convolution with a loop onto itself, then a flat population with a synaptic current."""
+    word = QFormat(word_length=12)
+    conv = Convolution(np.ones((3, 2, 3, 3), dtype=int), (2, 4, 5), (1, 1), (1, 1), (1, 1))
+    image = NeuronConfig(size=60, state=word, current_width=4, threshold=9)
+    synapse = SynapseConfig(state=QFormat(word_length=10), decay_rule=DecayRule.SHIFT, decay=2)
+    flat = NeuronConfig(size=5, state=word, current_width=4, threshold=9, synapse=synapse)
+    dense = (Reshape((3, 4, 5), (60,)), Dense(np.ones((60, 5), dtype=int)))
+    populations = {
+        "a": FixedPopulation(
+            shape=(3, 4, 5),
+            neurons=image,
+            connections=(
+                Connection(source="in", maps=(conv,)),
+                Connection(source="a", delay=1, shift=2),
+            ),
+            weight_width=4,
+        ),
+        "b": FixedPopulation(
+            shape=(5,), neurons=flat, connections=(Connection(source="a", maps=dense),)
+        ),
+    }
+    inputs = {"in": FixedInput(shape=(2, 4, 5), low=-3, high=3)}
+    return NetworkTop(FixedNetwork(inputs, populations, {"a": "a", "b": "b"}, "p"), [2, 4])
+
+
+def test_sidecar_of_a_general_network() -> None:
+    top = general()
+    sidecar = describe(top, "top", "p")
+    assert json.loads(json.dumps(sidecar)) == sidecar
+    assert {"i", "o_0", "o_1"} <= set(sidecar["payloads"])
+    assert sidecar["payloads"]["i"]["count"] == {"offset": 2 + 3 + 2 + 1, "width": 3}
+    first, second = sidecar["populations"]
+    assert (first["engine"], first["shape"]) == ("scatter", [3, 4, 5])
+    assert (second["engine"], second["shape"]) == ("gather", [5])
+    # Three channels on two lanes: two groups at each of 20 positions; 5 neurons on 4 lanes.
+    assert (first["rows"], second["rows"]) == (40, 2)
+    # Each of 2 channels has 9 taps of 2 groups, each of 3 channels of the loop one group.
+    weights = first["memories"]["weights"]
+    assert (weights["rows"], weights["width"]) == (2 * 9 * 2 + 3, 2 * 4)
+    weights = second["memories"]["weights"]
+    assert (weights["rows"], weights["width"]) == (2 * 60, 4 * 8)
+    # A potential of 12 bits, and a synaptic current of 10.
+    assert first["memories"]["state"]["width"] == 2 * 12
+    assert second["memories"]["state"]["width"] == 4 * 22
+    assert second["neurons"]["synapse"]["state"]["word_length"] == 10
+
+
+def test_verilog_of_a_general_network() -> None:
+    top = general()
+    text = emit_verilog(top, "top", header_lines(top, "p"))
+    assert text == emit_verilog(general(), "top", header_lines(top, "p"))
+    assert sorted((p["name"], p["direction"], p["width"]) for p in ports(top)) == verilog_ports(
+        text, "top"
+    )
+    declared = {
+        (int(rows) + 1, int(width) + 1)
+        for width, rows in re.findall(r"^  reg \[(\d+):0\] \w+ \[(\d+):0\];", text, re.M)
+    }
+    for population in describe(top, "top", "p")["populations"]:
+        for memory in population["memories"].values():
+            assert (memory["rows"], memory["width"]) in declared
 
 
 def test_sidecar_of_neurons() -> None:
@@ -259,7 +328,8 @@ def test_sidecar_of_neurons() -> None:
     }
     (population,) = sidecar["populations"]
     assert set(population["memories"]) == {"state"}
-    assert (population["rows"], population["lanes"], population["latency"]) == (2, 2, 3)
+    assert (population["rows"], population["lanes"]) == (2, 2)
+    assert {"shape", "engine", "weight_width"}.isdisjoint(population)
 
 
 def test_sidecar_memories_are_those_of_the_verilog(verilog: str) -> None:
@@ -301,5 +371,5 @@ def test_weights_are_in_the_verilog() -> None:
     for weight in (3, 4):
         neurons = NeuronConfig(size=1, state=QFormat(word_length=8), current_width=8, threshold=50)
         layer = FixedDense(weight=np.array([[weight]]), weight_width=4, neurons=neurons)
-        texts.add(emit_verilog(NetworkTop(FixedNetwork.stack((layer,), "p"), 1), "spikes"))
+        texts.add(emit_verilog(NetworkTop(fixed_stack((layer,), "p"), 1), "spikes"))
     assert len(texts) == 2

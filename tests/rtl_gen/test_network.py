@@ -10,9 +10,10 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from spikeloom.reference.dense import FixedDense, fixed_stack
 from spikeloom.reference.events import RESTART, SPIKE, TICK, raster_to_events
 from spikeloom.reference.fixed import QFormat
-from spikeloom.reference.network import FixedDense, FixedNetwork
+from spikeloom.reference.network import FixedNetwork
 from spikeloom.reference.neuron_fixed import NeuronConfig
 from spikeloom.reference.simulate import run_fixed
 from spikeloom.rtl_gen.network import EventGuard, NetworkTop
@@ -281,7 +282,7 @@ def integrators(sizes: list[int]) -> FixedNetwork:
         )
         for inputs, size in pairwise(sizes)
     ]
-    return FixedNetwork.stack(tuple(layers), "integrators")
+    return fixed_stack(tuple(layers), "integrators")
 
 
 def test_probe_answers_wait_for_their_taker(bench: Any) -> None:
@@ -401,7 +402,10 @@ def test_latency(bench: Any, sizes: list[int], lanes: int | list[int]) -> None:
 
     b.run(script)
     latencies = [out - into for into, out in zip(source.cycles, sink.cycles, strict=True)]
-    assert latencies == [top.latency] * 3
+    # Each population: list 2, sums 3, update 3, buffer 1, serializer 1, and one for each further
+    # row; nothing lies between them.
+    assert [p.core.latency for p in top.populations] == [10] * (len(sizes) - 1)
+    assert latencies == [sum(10 + p.rows - 1 for p in top.populations)] * 3
 
 
 def test_layers_work_on_different_steps(bench: Any) -> None:

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from spikeloom.reference.dense import FixedDense, fixed_stack
 from spikeloom.reference.events import RESTART, SPIKE, TICK, raster_to_events
 from spikeloom.reference.fixed import QFormat
-from spikeloom.reference.network import FixedDense, FixedNetwork
+from spikeloom.reference.memory_map import Layout
 from spikeloom.reference.neuron_fixed import NeuronConfig
 from spikeloom.reference.profile import Reset
 from spikeloom.reference.simulate import run_fixed
@@ -107,7 +108,7 @@ def test_serializer(bench: Any, size: int, lanes: int, pace: tuple[float, float]
     rng = random.Random(10 * size + lanes)
     config = neurons(size, max_spikes=rng.choice([1, 7]))
     rows = rows_of(rng, config, lanes, 10)
-    serializer = SpikeSerializer(config, lanes)
+    serializer = SpikeSerializer(config, Layout((size,), lanes))
     b = bench(serializer, seed=size)
     b.source(serializer.i, rows, chance=pace[0])
     sink = b.sink(serializer.o, chance=pace[1])
@@ -121,7 +122,7 @@ def test_serializer_latency_and_throughput(bench: Any) -> None:
     rng = random.Random(3)
     config = neurons(10)
     rows = rows_of(rng, config, 4, 12)
-    serializer = SpikeSerializer(config, 4)
+    serializer = SpikeSerializer(config, Layout((10,), 4))
     b = bench(serializer)
     source, sink = b.source(serializer.i, rows), b.sink(serializer.o)
     b.run_until(lambda: sum(word["kind"] == EventKind.TICK for word in sink.get()) == 12)
@@ -139,7 +140,7 @@ def test_serializer_latency_and_throughput(bench: Any) -> None:
 
 def test_serializer_reset(bench: Any) -> None:
     config = neurons(6, max_spikes=3)
-    serializer = SpikeSerializer(config, 2)
+    serializer = SpikeSerializer(config, Layout((6,), 2))
     full = [{"count": [1, 2], "restart": int(row == 0), "last": int(row == 2)} for row in range(3)]
     for cycles in range(1, 14):
         b = bench(serializer, seed=cycles)
@@ -184,7 +185,7 @@ def check(
     b = bench(population, seed=rng.randrange(1000))
     b.source(population.i, words(raster_to_events(raster)), chance=pace[0])
     sink = b.sink(population.o, chance=pace[1])
-    expected = expected_events(run_fixed(FixedNetwork.stack((layer,), "random"), raster).output)
+    expected = expected_events(run_fixed(fixed_stack((layer,), "random"), raster).output)
     b.receive(sink, len(expected), spare=20)
     assert found_events(sink) == expected, f"{layer}, {lanes} lanes"
 
@@ -221,25 +222,30 @@ def test_random_configurations(
     check(bench, rng, layer, lanes, PACES[seed % 4], raster)
 
 
-def integrators(inputs: int, size: int, **options: Any) -> FixedDense:
+def integrators(inputs: int, size: int, *, max_count: int = 3, **options: Any) -> FixedDense:
     """Every spike adds 1; the threshold is out of reach unless an option says otherwise."""
     return FixedDense(
         weight=np.ones((inputs, size), dtype=int),
         weight_width=2,
         neurons=neurons(size, **options),
-        max_count=3,
+        max_count=max_count,
     )
 
 
+@pytest.mark.parametrize("max_count", [1, 3])
 @pytest.mark.parametrize("spikes", [0, 1, 2, 5])
 @pytest.mark.parametrize("threshold", [1, 500])
 @pytest.mark.parametrize("options", [{}, {"max_spikes": 7, "floor": -1}, {"reset": Reset.TO_VALUE}])
-def test_latency(bench: Any, options: dict[str, Any], threshold: int, spikes: int) -> None:
+def test_latency(
+    bench: Any, options: dict[str, Any], threshold: int, spikes: int, max_count: int
+) -> None:
     """From the tick to the step's first event, spike or tick: further sources cost a cycle each."""
-    layer = integrators(5, 3, **options | {"threshold": threshold})
+    layer = integrators(5, 3, max_count=max_count, **options | {"threshold": threshold})
     population = DensePopulation(layer, 4)
-    # list 2, sums 3, update 3 and one for each further stage, buffer 1, serializer 1
-    assert population.latency == 10 + (3 if options.get("max_spikes") else 0)
+    # list 2, sums 3 and one where counts are multiplied, update 3 and one for each further stage,
+    # buffer 1, serializer 1
+    multiplies = int(max_count > 1)
+    assert population.latency == 10 + multiplies + (3 if options.get("max_spikes") else 0)
     b = bench(population)
     events = [(SPIKE, k, 1) for k in range(spikes)] + [(TICK, 0, 0)]
     source, sink = b.source(population.i, words(events)), b.sink(population.o)
@@ -249,19 +255,19 @@ def test_latency(bench: Any, options: dict[str, Any], threshold: int, spikes: in
     assert sink.cycles[0] - source.cycles[-1] == population.latency + max(spikes, 1) - 1
 
 
-def test_latency_counts_multiple_spikes(bench: Any) -> None:
-    """An input that spiked three times counts as three active sources."""
+def test_latency_does_not_depend_on_counts(bench: Any) -> None:
+    """An input that spiked three times is one active source."""
     population = DensePopulation(integrators(5, 3, threshold=500), 4)
     b = bench(population)
     events = [(SPIKE, 0, 3), (SPIKE, 4, 2), (TICK, 0, 0)]
     source, sink = b.source(population.i, words(events)), b.sink(population.o)
     b.run_until(lambda: len(sink.words) >= 1)
-    assert sink.cycles[0] - source.cycles[-1] == population.latency + 5 - 1
+    assert sink.cycles[0] - source.cycles[-1] == population.latency + 2 - 1
 
 
 @pytest.mark.parametrize(("spikes", "count"), [(0, 0), (2, 1), (6, 1), (6, 3)])
 def test_throughput(bench: Any, spikes: int, count: int) -> None:
-    """``max(n, 1) * ceil(neurons / lanes)`` cycles a step, where nothing else takes longer.
+    """``max(n, 1) * ceil(neurons / lanes)`` cycles a step, whatever the counts.
 
     The serializer does in a silent step: a cycle for each of the ten rows, and one for the tick.
     """
@@ -272,7 +278,7 @@ def test_throughput(bench: Any, spikes: int, count: int) -> None:
     b.source(population.i, words(step * 8))
     sink = b.sink(population.o)
     b.run_until(lambda: len(sink.words) == 8)
-    assert np.diff(sink.cycles[1:]).tolist() == [max(spikes * count * 10, 10 + 1)] * 6
+    assert np.diff(sink.cycles[1:]).tolist() == [max(spikes * 10, 10 + 1)] * 6
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -297,7 +303,7 @@ def test_restart_inside_a_step(
     b = bench(population, seed=seed)
     b.source(population.i, words(events), chance=0.8)
     sink = b.sink(population.o, chance=0.8)
-    expected = expected_events(run_fixed(FixedNetwork.stack((layer,), "random"), raster).output)
+    expected = expected_events(run_fixed(fixed_stack((layer,), "random"), raster).output)
     b.receive(sink, len(expected), spare=20)
     assert found_events(sink) == expected, f"seed {seed}"
 
@@ -317,7 +323,7 @@ def test_reset_at_any_time(
     b = bench(population, seed=seed)
     source, sink = b.source(population.i, chance=0.9), b.sink(population.o, chance=0.7)
     raster = raster_of(rng, 1, 5, inputs, 3)
-    expected = expected_events(run_fixed(FixedNetwork.stack((layer,), "random"), raster).output)[1:]
+    expected = expected_events(run_fixed(fixed_stack((layer,), "random"), raster).output)[1:]
 
     async def script(ctx: Any) -> None:
         for _ in range(6):

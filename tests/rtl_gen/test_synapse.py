@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from spikeloom.reference.dense import FixedDense
 from spikeloom.reference.fixed import QFormat
-from spikeloom.reference.network import FixedDense
 from spikeloom.reference.neuron_fixed import NeuronConfig
 from spikeloom.rtl_gen.events import EventKind, EventLayout
 from spikeloom.rtl_gen.synapse import EventList, SynapseArray, source_layout
@@ -91,6 +91,30 @@ def test_event_layout() -> None:
     ]
     assert [EventLayout(2, count).size - 3 for count in (1, 2, 3, 4, 255)] == [1, 2, 2, 3, 8]
     assert [kind.value for kind in (SPIKE, TICK, RESTART)] == [0, 1, 2]
+
+
+def test_event_layout_of_shapes() -> None:
+    """The last coordinate lies lowest, as in the flat number."""
+    image, line = EventLayout((3, 5, 9), 1), EventLayout((3, 9), 1)
+    assert {name: (f.offset, f.width) for name, f in image["address"].shape} == {
+        "x": (0, 4),
+        "y": (4, 3),
+        "c": (7, 2),
+    }
+    assert {name: (f.offset, f.width) for name, f in line["address"].shape} == {
+        "x": (0, 4),
+        "c": (4, 2),
+    }
+    assert EventLayout((5,), 1) == EventLayout(5, 1)
+    assert EventLayout((1, 1, 1)).size == 2 + 3 + 1
+
+
+@pytest.mark.parametrize(
+    ("least", "most", "width"), [(-1, 0, 1), (-1, 1, 2), (-2, 1, 2), (-1, 7, 4), (-128, 127, 8)]
+)
+def test_event_layout_of_signed_values(least: int, most: int, width: int) -> None:
+    count = EventLayout(4, most, least)["count"].shape
+    assert (count.width, count.signed) == (width, True)
 
 
 @pytest.mark.parametrize("sweeps", [1, 2, 5])
@@ -184,11 +208,12 @@ def sums(layer: FixedDense, lanes: int, steps: list[Step]) -> list[tuple[list[in
     """Currents of each row, lanes without a neuron left out; and restart."""
     weight = layer.weight.tolist()
     size = len(weight[0])
+    shift = layer.weight_shift
+    shifts = shift if isinstance(shift, tuple) else (shift,) * len(weight)
     rows = []
     for restart, spikes in steps:
         totals = [
-            sum(count * weight[k][n] for k, count in spikes) * 2**layer.weight_shift
-            for n in range(size)
+            sum(count * weight[k][n] * 2 ** shifts[k] for k, count in spikes) for n in range(size)
         ]
         rows += [(totals[n : n + lanes], restart) for n in range(0, size, lanes)]
     return rows
@@ -247,20 +272,35 @@ def test_sums_at_both_ends(bench: Any) -> None:
     assert found_sums(sink, 2, 2) == [([2667, -2688], False), ([889, -896], False)]
 
 
+@pytest.mark.parametrize(
+    ("options", "multiplies"),
+    [
+        ({}, False),
+        ({"weight_shift": 3}, False),
+        ({"weight_shift": (3, 3)}, True),
+        ({"max_count": 5}, True),
+        ({"least_count": -1}, True),
+        ({"weight_shift": (0, 2)}, True),
+    ],
+)
 @pytest.mark.parametrize("counts", [[1], [5], [0], [1, 1], [2, 3], [3, 1]])
-def test_sum_latency(bench: Any, counts: list[int]) -> None:
-    layer = plain_layer([[1, 2], [3, 4]], max_count=5)
+def test_sum_latency(
+    bench: Any, counts: list[int], options: dict[str, Any], multiplies: bool
+) -> None:
+    layer = plain_layer([[1, 2], [3, 4]], **options)
+    counts = [min(count, layer.max_count) for count in counts]
     synapses = SynapseArray(layer, 2)
     steps: list[Step] = [(False, [(k, count) for k, count in enumerate(counts) if count])]
     b = bench(synapses)
     source, sink = b.source(synapses.i, words_of(sources_of(steps, 1))), b.sink(synapses.o)
     b.run_until(lambda: len(sink.words) == 1)
-    assert synapses.latency == 3
+    # Row address, weights, sum; and the product with the count between the latter two.
+    assert synapses.latency == (4 if multiplies else 3)
     assert sink.cycles[0] == source.cycles[-1] + synapses.latency
 
 
 def test_sum_throughput(bench: Any) -> None:
-    """A source of count n takes n cycles, one of count 0 takes one; nothing comes between."""
+    """A source a cycle, whatever its count; nothing comes between."""
     layer = plain_layer([[1, 2, 3], [4, 5, 6]], max_count=5)
     synapses = SynapseArray(layer, 2)
     steps: list[Step] = [(False, [(0, 5), (1, 1)]), (False, []), (True, [(1, 3)])] * 3
@@ -268,9 +308,45 @@ def test_sum_throughput(bench: Any) -> None:
     b = bench(synapses)
     source, sink = b.source(synapses.i, words), b.sink(synapses.o)
     b.run_until(lambda: len(sink.words) == 18)
-    # The last of a count's cycles is the one in which the source is accepted.
-    busy = np.cumsum([max(1, word["count"]) for word in words]) - 1
-    assert source.cycles == (source.cycles[0] - busy[0] + busy).tolist()
+    assert np.diff(source.cycles).tolist() == [1] * (len(words) - 1)
+
+
+@pytest.mark.parametrize("pace", PACES)
+@pytest.mark.parametrize(
+    ("least", "most", "shifts"),
+    [
+        (-3, 4, 2),
+        (-8, 0, 0),
+        (-1, 1, (0, 0, 3, 3, 1)),
+        (0, 1, (5, 5, 2, 2, 2)),
+        (0, 7, (1, 2, 3, 4, 5)),
+        (-128, 127, (0, 0, 0, 0, 24)),
+    ],
+)
+def test_signed_counts_and_shifts_of_each_input(
+    bench: Any,
+    least: int,
+    most: int,
+    shifts: int | tuple[int, ...],
+    pace: tuple[float, float],
+) -> None:
+    rng = random.Random(most)
+    weight = [[rng.choice([-128, 127, rng.randint(-128, 127)]) for _ in range(5)] for _ in range(5)]
+    layer = plain_layer(weight, weight_shift=shifts, max_count=max(1, most), least_count=least)
+    counts = [count for count in (least, most, least // 2, 1) if least <= count <= most and count]
+    steps: list[Step] = [
+        (rng.random() < 0.3, [(k, rng.choice(counts)) for k in range(5) if rng.random() < density])
+        for density in (0, 0.4, 0.8, 1, 1, 1)
+    ]
+    # All in the same direction: the largest and the smallest sums.
+    steps += [(False, [(k, count) for k in range(5)]) for count in (least, most) if count]
+    synapses = SynapseArray(layer, 2)
+    b = bench(synapses, seed=1)
+    b.source(synapses.i, words_of(sources_of(steps, 3)), chance=pace[0])
+    sink = b.sink(synapses.o, chance=pace[1])
+    expected = sums(layer, 2, steps)
+    b.receive(sink, len(expected))
+    assert found_sums(sink, 5, 2) == expected
 
 
 def test_sum_without_back_pressure_is_not_lost(bench: Any) -> None:

@@ -3,8 +3,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from spikeloom.reference.dense import FixedDense, fixed_stack
 from spikeloom.reference.fixed import Overflow, QFormat, Rounding
-from spikeloom.reference.network import FixedDense, FixedNetwork
 from spikeloom.reference.neuron_fixed import DecayRule, NeuronConfig
 from spikeloom.reference.profile import Compared, Comparison, Order, Reset
 from spikeloom.sim.tools import find_simulators
@@ -90,6 +90,6 @@ def random_network():
         lanes = [int(rng.choice([1, 2, 3, 4, 8])) for _ in layers]
         shape = (3, 12, sizes[0])
         stimulus = rng.integers(0, first_count + 1, shape) * (rng.random(shape) < 0.5)
-        return FixedNetwork.stack(tuple(layers), f"random {seed}"), lanes, stimulus
+        return fixed_stack(tuple(layers), f"random {seed}"), lanes, stimulus
 
     return make

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from spikeloom.reference.dense import FixedDense, fixed_stack
 from spikeloom.reference.fixed import QFormat
-from spikeloom.reference.network import FixedDense, FixedNetwork
 from spikeloom.reference.neuron_fixed import NeuronConfig
 from spikeloom.reference.scenario import Scenario
 from spikeloom.rtl_gen.network import NetworkTop
@@ -22,7 +22,7 @@ def _network() -> NetworkTop:
     hidden = NeuronConfig(size=3, state=state, current_width=4, threshold=5)
     out = NeuronConfig(size=2, state=state, current_width=4, threshold=3)
     return NetworkTop(
-        FixedNetwork.stack(
+        fixed_stack(
             (
                 FixedDense(weight=np.ones((2, 3), np.int64), weight_width=4, neurons=hidden),
                 FixedDense(weight=np.ones((3, 2), np.int64), weight_width=4, neurons=out),

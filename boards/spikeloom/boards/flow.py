@@ -352,13 +352,17 @@ def _share(network: EventNetwork, less: str, part: float) -> str:
     """How many of its weights or lanes a network could keep, or neurons if lanes cannot be less."""
     if not isinstance(network, NetworkTop):
         return f"{int(100 * part)} % of its {less}"
-    layers = network.network.layers
+    populations = network.populations
     have = {
-        "weights": sum(layer.weight.size for layer in layers),
-        "lanes": sum(population.lanes for population in network.populations),
-        "neurons": sum(layer.neurons.size for layer in layers),
+        "weights": sum(
+            connection.synapses
+            for each in populations
+            for connection in each.population.connections
+        ),
+        "lanes": sum(each.lanes for each in populations),
+        "neurons": sum(each.neurons.size for each in populations),
     }
-    if less == "lanes" and have["lanes"] * part < len(layers):
+    if less == "lanes" and have["lanes"] * part < len(populations):
         less = "neurons"
     return f"{int(have[less] * part)} of its {have[less]} {less}"
 

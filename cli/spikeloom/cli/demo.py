@@ -100,7 +100,7 @@ def _run(arguments: argparse.Namespace) -> int:
     )
     write_report(report, folder / "report.html")
     results = _results(report)
-    write_whole(folder / "results.json", json.dumps(results, indent=1) + "\n")
+    write_whole(folder / "results.json", json.dumps(results, indent=1, allow_nan=False) + "\n")
     if arguments.json:
         print_json(results)
     else:

@@ -17,6 +17,7 @@ from spikeloom.cli.report_data import (
     TransferCurve,
     Verdict,
 )
+from spikeloom.reference.dense import dense_layers
 from spikeloom.reference.network import FixedNetwork
 from spikeloom.reference.profile import Profile
 from spikeloom.reference.simulate import Recording
@@ -145,13 +146,13 @@ def _layers(network: FixedNetwork) -> list[Layer]:
             decay=layer.neurons.decay_rule.value,
             reset=layer.neurons.reset.value,
         )
-        for k, (layer, lanes) in enumerate(zip(network.layers, DIGITS_LANES, strict=True))
+        for k, (layer, lanes) in enumerate(zip(dense_layers(network), DIGITS_LANES, strict=True))
     ]
 
 
 def _raster(digits: Digits, network: FixedNetwork, run: Recording) -> Raster:
     k = SHOWN_IMAGE
-    threshold = network.layers[-1].neurons.threshold
+    threshold = dense_layers(network)[-1].neurons.threshold
     if not isinstance(threshold, int):
         raise ValueError(f"threshold must be one for all output neurons, not {threshold!r}")
     return Raster(

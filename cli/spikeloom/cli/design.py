@@ -3,13 +3,14 @@
 import argparse
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from spikeloom.cli.files import read_array
+from spikeloom.cli.model import read_network
 from spikeloom.cli.options import (
     DesignOptions,
     FixedOptions,
@@ -20,18 +21,21 @@ from spikeloom.cli.options import (
     from_table,
     refuse_options,
 )
-from spikeloom.cli.profile_options import ProfileOptions, given_profile
-from spikeloom.reference.network import FixedInput, FloatDense, FloatNetwork
+from spikeloom.cli.profile_options import ProfileOptions, given_profile, required_profile
+from spikeloom.reference.dense import FloatDense, float_stack
+from spikeloom.reference.network import FixedInput, FixedNetwork, FloatNetwork
 from spikeloom.reference.neuron_fixed import NeuronConfig
 from spikeloom.reference.neuron_float import FloatNeuron
+from spikeloom.reference.neuron_rounding import quantize_neurons
+from spikeloom.reference.precision import Precision
 from spikeloom.reference.profile import Decay, Profile
-from spikeloom.reference.quantize import Precision, quantize, quantize_neurons
+from spikeloom.reference.quantize import quantize
 from spikeloom.reference.scenario import Scenario
 from spikeloom.rtl_gen.network import NetworkTop
 from spikeloom.rtl_gen.neuron import NeuronArray
 from spikeloom.sim.vectors import Design
 
-__all__ = ["UserDesign", "array_design", "network_design", "random_scenario"]
+__all__ = ["UserDesign", "array_design", "network_design", "nir_design", "random_scenario"]
 
 _MOST_INPUTS = 1 << 24
 _MOST_NEURONS = 1 << 20
@@ -52,6 +56,9 @@ _NIR_ONLY: Mapping[type, tuple[str, ...]] = {
         *("integrator_gain", "integrator_floor", "synapse_gain", "synapse_order"),
         *("synapse_overflow", "recurrent_delay", "recurrent_bias_at_start"),
     )
+}
+_NEURON_ONLY: Mapping[type, tuple[str, ...]] = {
+    NeuronOptions: tuple(each.name for each in fields(NeuronOptions))
 }
 # What a preset may say and these designs do not do.
 _NEUTRAL = {
@@ -167,7 +174,28 @@ def network_design(
         except ValueError as error:
             raise ValueError(f"layer {k} is wrong: {error}") from error
         lanes.append(design.lanes if options.lanes is None else options.lanes)
-    stack = FloatNetwork.stack(layers)
+    top = NetworkTop(_quantized(float_stack(layers), fixed), lanes)
+    return UserDesign(top, _module(design, "network"), top.network.profile)
+
+
+def nir_design(arguments: argparse.Namespace) -> UserDesign:
+    """A network from a NIR file under a profile.
+
+    Raises
+    ------
+    ValueError
+        If an option is wrong, no profile is given, or the file is wrong or cannot be built.
+    """
+    profile = required_profile(arguments)
+    fixed = from_arguments(FixedOptions, arguments)
+    design = from_arguments(DesignOptions, arguments)
+    refuse_options({**_ARRAY_ONLY, **_NEURON_ONLY}, arguments, {}, "a NIR file")
+    network, _ = read_network(arguments.config, profile)
+    top = NetworkTop(_quantized(network, fixed), design.lanes)
+    return UserDesign(top, _module(design, "network"), profile.name)
+
+
+def _quantized(network: FloatNetwork, fixed: FixedOptions) -> FixedNetwork:
     precision = Precision(
         weight_width=fixed.weight_width,
         state_width=fixed.state_width,
@@ -176,11 +204,10 @@ def network_design(
         scale=fixed.scale,
     )
     inputs = {
-        name: FixedInput(shape=shape, high=fixed.max_count) for name, shape in stack.inputs.items()
+        name: FixedInput(shape=shape, high=fixed.max_count)
+        for name, shape in network.inputs.items()
     }
-    network = quantize(stack, precision, inputs=inputs)
-    top = NetworkTop(network, lanes)
-    return UserDesign(top, _module(design, "network"), network.profile)
+    return quantize(network, precision, inputs=inputs)
 
 
 def random_scenario(top: Design, vectors: VectorOptions) -> Scenario:
@@ -191,10 +218,12 @@ def random_scenario(top: Design, vectors: VectorOptions) -> Scenario:
     ValueError
         If there are no or too many samples or steps, or the seed is negative.
     """
-    width = (
-        top.config.size if isinstance(top, NeuronArray) else top.network.layers[0].weight.shape[0]
-    )
-    shape = (vectors.samples, vectors.steps, width)
+    if isinstance(top, NetworkTop):
+        (entry,) = top.network.inputs.values()
+        inner = entry.shape
+    else:
+        inner = (top.config.size,)
+    shape = (vectors.samples, vectors.steps, *inner)
     if min(shape) < 1:
         raise ValueError(
             f"samples and steps must be positive, not {vectors.samples} and {vectors.steps}"
@@ -209,9 +238,8 @@ def random_scenario(top: Design, vectors: VectorOptions) -> Scenario:
     rng = np.random.default_rng(vectors.seed)
     if isinstance(top, NeuronArray):
         return Scenario.of_neurons(top.config, _random_current(top.config, rng, shape))
-    most = top.network.layers[0].max_count
     active = rng.random(shape) < 0.3
-    return Scenario.of(top.network, active * rng.integers(1, most + 1, shape))
+    return Scenario.of(top.network, active * rng.integers(entry.low or 1, entry.high + 1, shape))
 
 
 def _neuron(arguments: argparse.Namespace, tables: dict[str, Any]) -> FloatNeuron:

@@ -4,7 +4,13 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from spikeloom.cli.design import UserDesign, array_design, network_design, random_scenario
+from spikeloom.cli.design import (
+    UserDesign,
+    array_design,
+    network_design,
+    nir_design,
+    random_scenario,
+)
 from spikeloom.cli.files import read_toml
 from spikeloom.cli.options import (
     DesignOptions,
@@ -43,7 +49,8 @@ def add_design_arguments(parser: argparse.ArgumentParser) -> None:
         "config",
         type=Path,
         nargs="?",
-        help="TOML file of a network ([[layer]] tables) or an array; options overrule it",
+        help="NIR file of a network, or TOML file of a network ([[layer]] tables) or an array;"
+        " options overrule it",
     )
     for group in (DesignOptions, NeuronOptions, ProfileOptions, FixedOptions):
         add_arguments(parser, group)
@@ -57,20 +64,28 @@ def read_tables(arguments: argparse.Namespace) -> dict[str, Any]:
     ValueError
         If it cannot be read or is wrong.
     """
-    return {} if arguments.config is None else read_toml(arguments.config)
+    if arguments.config is None or _is_nir(arguments.config):
+        return {}
+    return read_toml(arguments.config)
 
 
 def read_design(arguments: argparse.Namespace, tables: dict[str, Any]) -> UserDesign:
-    """The design that arguments and tables name: a network where there are layers, else an array.
+    """The design that arguments and tables name: a network of a NIR file or of layers, or an array.
 
     Raises
     ------
     ValueError
         If the file or an option is wrong.
     """
+    if arguments.config is not None and _is_nir(arguments.config):
+        return nir_design(arguments)
     if "layer" in tables:
         return network_design(arguments, tables, arguments.config.parent)
     return array_design(arguments, tables)
+
+
+def _is_nir(path: Path) -> bool:
+    return path.suffix == ".nir"
 
 
 def _run(arguments: argparse.Namespace) -> int:

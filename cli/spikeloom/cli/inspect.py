@@ -25,8 +25,8 @@ def add_parser(commands: Any) -> None:
         "inspect",
         help="show what a NIR file holds and what becomes of it",
         description="Shows the graph of a NIR file, what was repaired in reading it, and, under a"
-        " profile, which populations and connections it becomes, how much memory they take, and"
-        " signs that the profile does not fit.",
+        " profile, which populations and connections it becomes, how much memory their weights and"
+        " states take, and signs that the profile does not fit.",
     )
     add_model_arguments(parser)
     parser.add_argument(
@@ -195,8 +195,9 @@ def _print_becoming(profile: Profile, becoming: Becoming, arguments: argparse.Na
     bits = weights * arguments.weight_width, states * arguments.state_width
     say(f"weights {weights:,}, synaptic connections {becoming.synapses:,}")
     say(
-        f"memory {sum(bits):,} bits: {weights:,} weights of {arguments.weight_width} bits and"
-        f" {states:,} states of {arguments.state_width} bits"
+        f"weights and states {sum(bits):,} bits: {weights:,} weights of {arguments.weight_width}"
+        f" bits and {states:,} states of {arguments.state_width} bits; biases, thresholds, decays"
+        " and counters of refractory steps are not counted"
     )
     for doubt in becoming.doubts:
         say(f"doubt: {doubt}")

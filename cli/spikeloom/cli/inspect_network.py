@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from spikeloom.reference.doubts import doubts
 from spikeloom.reference.graph import Graph
 from spikeloom.reference.maps import Convolution, Dense, Diagonal, Map, Pool, Weighted, apply_maps
 from spikeloom.reference.network import Connection, FloatNetwork, FloatPopulation
-from spikeloom.reference.nir_network import doubts, network_of
+from spikeloom.reference.nir_network import network_of
 from spikeloom.reference.profile import Profile
 
 __all__ = ["Becoming", "ConnectionFacts", "PopulationFacts", "describe"]
@@ -123,7 +124,7 @@ def describe(graph: Graph, profile: Profile) -> Becoming:
             )
             for name, population in network.populations.items()
         ),
-        doubts=tuple(doubts(network)),
+        doubts=tuple(doubts(network, graph)),
     )
 
 

@@ -83,6 +83,9 @@ def _run(arguments: list[str]) -> int:
     except (EmitError, FlowError, SimulationError, OSError) as error:
         _complain(error)
         return FAILURE
+    except MemoryError:
+        _complain("there is not enough memory; smaller data or a smaller network may fit")
+        return FAILURE
 
 
 def _parser(arguments: list[str]) -> _Parser:

@@ -6,9 +6,10 @@ from pathlib import Path
 from spikeloom.cli.options import add_arguments
 from spikeloom.cli.profile_options import ProfileOptions
 from spikeloom.cli.progress import warn
+from spikeloom.reference.doubts import doubts
 from spikeloom.reference.network import FloatNetwork
 from spikeloom.reference.nir_import import read_nir
-from spikeloom.reference.nir_network import doubts, network_of
+from spikeloom.reference.nir_network import network_of
 from spikeloom.reference.profile import Profile
 
 __all__ = ["add_model_arguments", "read_network"]
@@ -32,7 +33,7 @@ def read_network(path: Path, profile: Profile) -> tuple[FloatNetwork, list[str]]
     """
     model = read_nir(path)
     network = network_of(model.graph, profile)
-    found = doubts(network)
+    found = doubts(network, model.graph)
     if model.repairs:
         places = f"{len(model.repairs)} place{'s' * (len(model.repairs) > 1)}"
         warn(f"{path} was repaired in {places}; `spikeloom inspect` names them")

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from enum import Enum
 from typing import Annotated, Any, TypeVar, get_args, get_type_hints
 
-from spikeloom.reference.quantize import Scale
+from spikeloom.reference.precision import Scale
 
 __all__ = [
     "DesignOptions",

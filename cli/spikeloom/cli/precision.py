@@ -8,10 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikeloom.cli.options import Spelling
+from spikeloom.cli.runs import finite_numbers
 from spikeloom.cli.stimulus import Data
 from spikeloom.reference.network import FixedInput, FixedNetwork, FloatNetwork
+from spikeloom.reference.precision import Precision, Scale
 from spikeloom.reference.profile import Profile
-from spikeloom.reference.quantize import Precision, Scale, quantize
+from spikeloom.reference.quantize import quantize
 
 __all__ = ["PrecisionOptions", "fixed_data", "fixed_inputs", "fixed_network", "precision_of"]
 
@@ -61,7 +63,7 @@ def fixed_inputs(
     Raises
     ------
     ValueError
-        If an option is outside its range.
+        If an option is outside its range, or an input needs more than 24 bits.
     """
     fraction = options.input_fraction
     if not 0 <= fraction <= 16:
@@ -76,6 +78,8 @@ def fixed_inputs(
         clipped = profile.max_input_count is not None and options.max_count is None
         if clipped or options.max_count is not None:
             high = (options.max_count or profile.max_input_count or 1) << fraction
+        if not -(1 << 23) <= low <= high < 1 << 23:
+            raise ValueError(f"{name} must fit 24 bits in fixed point, but does not")
         inputs[name] = FixedInput(
             shape=shape,
             low=0 if clipped else min(0, low),
@@ -123,9 +127,13 @@ def fixed_network(
     Raises
     ------
     ValueError
-        If it does not fit its words, or data to calibrate with are missing.
+        If it does not fit its words, data to calibrate with are missing, or potentials do not stay
+        finite on them.
     """
     if precision.state_fraction is None and data is None:
         raise ValueError("--state-fraction must be a number where there are no data, not auto")
-    calibration = None if data is None else data.part(slice(_CALIBRATION)).signals
-    return quantize(network, precision, inputs=inputs, calibration=calibration)
+    part = None if data is None else data.part(slice(_CALIBRATION))
+    with finite_numbers(network, part):
+        return quantize(
+            network, precision, inputs=inputs, calibration=None if part is None else part.signals
+        )

@@ -43,8 +43,8 @@ def task(bars: Progress, description: str) -> Iterator[None]:
 
 
 def print_json(data: Any) -> None:
-    """Print data for a script."""
-    print(json.dumps(data, indent=1))
+    """Print data for a script; JSON has no numbers but finite ones."""
+    print(json.dumps(data, indent=1, allow_nan=False))
 
 
 def say(text: str = "") -> None:

@@ -23,13 +23,23 @@ from spikeloom.cli.precision import (
 from spikeloom.cli.profile_options import required_profile
 from spikeloom.cli.progress import print_json, print_table, progress, say
 from spikeloom.cli.quantize_page import LossReport, render_loss
-from spikeloom.cli.runs import batches, in_batches
+from spikeloom.cli.runs import batches, finite_numbers, in_batches
 from spikeloom.cli.simulate import add_data_arguments
 from spikeloom.cli.stimulus import Data, read_data
-from spikeloom.reference.loss import LayerLoss, Loss, Trial, measure_loss, search_precision
+from spikeloom.reference.loss import (
+    SEARCHED,
+    WIDEST,
+    LayerLoss,
+    Loss,
+    Trial,
+    measure_loss,
+    search_precision,
+)
 from spikeloom.reference.network import FixedInput, FixedNetwork, FloatNetwork
+from spikeloom.reference.neuron_fixed import DecayRule
+from spikeloom.reference.neuron_rounding import DECAY_RULES
+from spikeloom.reference.precision import Precision
 from spikeloom.reference.profile import Profile
-from spikeloom.reference.quantize import Precision
 from spikeloom.reference.simulate import count_outputs
 from spikeloom.rtl_gen.output import check_output, whole_folder
 
@@ -51,7 +61,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--search",
         action="store_true",
-        help="find the narrowest weights, then states, then decays that keep --keep",
+        help="find the narrowest weights, then states, then decay multipliers, that keep --keep",
     )
     parser.add_argument("--keep", type=float, metavar="PERCENT", help="accuracy that is to be kept")
     parser.add_argument(
@@ -111,7 +121,7 @@ def _run(arguments: argparse.Namespace) -> int:
     )
     if arguments.output is not None:
         with whole_folder(arguments.output, "quantize", editable=False) as folder:
-            (folder / "report.json").write_text(json.dumps(report.plain(), indent=1) + "\n")
+            (folder / "report.json").write_text(_json(report))
             (folder / "report.html").write_text(render_loss(report), encoding="utf-8")
     if arguments.json:
         print_json(report.plain())
@@ -120,6 +130,10 @@ def _run(arguments: argparse.Namespace) -> int:
         if arguments.output is not None:
             say(f"written: {arguments.output}/report.html, report.json")
     return 0
+
+
+def _json(report: LossReport) -> str:
+    return json.dumps(report.plain(), indent=1, allow_nan=False) + "\n"
 
 
 def _check(arguments: argparse.Namespace) -> None:
@@ -145,13 +159,14 @@ def _loss(bars: Progress, task: _Task, fixed: FixedNetwork) -> Loss:
 
     def measure(each: slice) -> Loss:
         part = data.part(each)
-        return measure_loss(
-            task.network,
-            fixed,
-            part.signals,
-            fixed_stimulus=fixed_data(part, task.options),
-            labels=part.labels,
-        )
+        with finite_numbers(task.network, part):
+            return measure_loss(
+                task.network,
+                fixed,
+                part.signals,
+                fixed_stimulus=fixed_data(part, task.options),
+                labels=part.labels,
+            )
 
     groups = batches(task.network, data.samples, data.steps)
     return _joined(list(in_batches(bars, "floating and fixed point", groups, measure)))
@@ -189,7 +204,8 @@ def _search(bars: Progress, task: _Task, start: Precision, keep: float) -> list[
     if data is None or data.labels is None:
         raise ValueError("--search must go with labels: y in the data's .npz, or --labels")
     bar = bars.add_task("searching", total=None)
-    widest = replace(start, weight_width=16, state_width=32, decay_fraction=16)
+    words = _searched(task.network)
+    widest = replace(start, **{name: getattr(WIDEST, name) for name in words})
     trials: list[Trial] = []
 
     def advance(done: int) -> None:
@@ -197,7 +213,8 @@ def _search(bars: Progress, task: _Task, start: Precision, keep: float) -> list[
         last = f"; {_trial(trials[-1])}" if trials else ""
         bars.update(bar, description=f"searching: {part}{last}")
 
-    for trial in search_precision(partial(_accuracy, task, data, advance), keep / 100, widest):
+    accuracy = partial(_accuracy, task, data, advance)
+    for trial in search_precision(accuracy, keep / 100, widest, words):
         trials.append(trial)
         if trials[0].accuracy < keep / 100:
             raise ValueError(
@@ -206,6 +223,17 @@ def _search(bars: Progress, task: _Task, start: Precision, keep: float) -> list[
             )
     bars.update(bar, total=1, completed=1, description=f"searching: {len(trials)} trials")
     return trials
+
+
+def _searched(network: FloatNetwork) -> tuple[str, ...]:
+    """The words that a search narrows: that of decays only where one is by a multiplier."""
+    neurons = [each.neuron for each in network.populations.values()]
+    multiplied = any(
+        DECAY_RULES[each.profile.decay] is DecayRule.MULTIPLIER
+        and (each.tau is not None or each.tau_syn is not None)
+        for each in neurons
+    )
+    return SEARCHED if multiplied else tuple(n for n in SEARCHED if n != "decay_fraction")
 
 
 def _accuracy(

@@ -9,7 +9,7 @@ from spikeloom.cli.chart import Plot, Scale, every, legend, nice_ticks
 from spikeloom.cli.markup import Html, count, percent, tag
 from spikeloom.cli.page import definitions, render_page, section, table
 from spikeloom.reference.loss import LayerLoss, Loss, Trial
-from spikeloom.reference.quantize import Precision
+from spikeloom.reference.precision import Precision
 
 __all__ = ["LossReport", "render_loss"]
 

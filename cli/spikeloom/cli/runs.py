@@ -1,7 +1,8 @@
 """Runs on many samples, some at a time, with a bar that moves."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -9,22 +10,85 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.progress import Progress
 
+from spikeloom.cli.stimulus import Data
+from spikeloom.reference.maps import Convolution, Map
 from spikeloom.reference.network import FixedNetwork, FloatNetwork
-from spikeloom.reference.simulate import Recording
+from spikeloom.reference.simulate import Recording, run_float
 
-__all__ = ["Tally", "batches", "in_batches", "join_recordings"]
+__all__ = ["Tally", "batches", "finite_numbers", "in_batches", "join_recordings", "run_finite"]
 
 _T = TypeVar("_T")
 
 _BATCH = 1 << 20
 """Potentials that are computed between two moves of a bar."""
+_UNFOLDED = 1 << 23
+"""Numbers that the maps of a connection hold at a time: 64 MiB in double precision."""
 
 
 def batches(network: FloatNetwork | FixedNetwork, samples: int, steps: int) -> list[slice]:
     """Samples in groups, each of so many that a run takes little time and memory."""
-    neurons = sum(math.prod(each.shape) for each in network.populations.values())
-    size = max(1, _BATCH // max(1, steps * neurons))
+    populations = network.populations.values()
+    neurons = sum(math.prod(each.shape) for each in populations)
+    maps = [each for p in populations for connection in p.connections for each in connection.maps]
+    unfolded = max(map(_held, maps), default=0)
+    size = min(_BATCH // max(1, steps * neurons), _UNFOLDED // max(1, steps * unfolded))
+    size = max(1, size)
     return [slice(k, min(k + size, samples)) for k in range(0, samples, size)]
+
+
+def _held(each: Map) -> int:
+    """Numbers that a map holds for one sample in a step: all windows of a convolution at once."""
+    places = max(math.prod(each.input_shape), math.prod(each.output_shape))
+    if isinstance(each, Convolution):
+        window = each.groups * each.weight[0].size
+        places = max(places, window * math.prod(each.output_shape[1:]))
+    return places
+
+
+def run_finite(network: FloatNetwork, signals: Mapping[str, NDArray[Any]]) -> Recording:
+    """Run a float network whose numbers must stay finite.
+
+    Raises
+    ------
+    ValueError
+        If one does not; the message names the population.
+    """
+    with np.errstate(all="ignore"):
+        recording = run_float(network, signals)
+    broken = {}
+    for word, parts in (("potential", recording.membrane), ("current", recording.synapse)):
+        for name, values in parts.items():
+            steps = np.flatnonzero(
+                ~np.isfinite(values).all(axis=(0, *range(2, values.ndim)))
+            ).tolist()
+            if steps:
+                broken[word, name] = steps[0]
+    if broken:
+        word, name = min(broken, key=lambda each: broken[each])
+        raise ValueError(
+            f"the {word} of {name!r} must stay finite, but does not from step"
+            f" {broken[word, name]} on"
+        )
+    return recording
+
+
+@contextmanager
+def finite_numbers(network: FloatNetwork, data: Data | None) -> Iterator[None]:
+    """A block in which the network runs on the data, and its numbers must stay finite.
+
+    Raises
+    ------
+    ValueError
+        As :func:`run_finite`.
+    """
+    try:
+        with np.errstate(over="raise", invalid="raise"):
+            yield
+    except FloatingPointError:
+        if data is not None:
+            for each in batches(network, data.samples, data.steps):
+                run_finite(network, data.part(each).signals)
+        raise ValueError("all numbers of the network must stay finite, but one does not") from None
 
 
 def in_batches(
@@ -77,7 +141,13 @@ class Tally:
     decisions: list[NDArray[Any]] = field(default_factory=list)
 
     def add(self, recording: Recording) -> None:
-        """Count one more recording."""
+        """Count one more recording.
+
+        Raises
+        ------
+        ValueError
+            If a sum of an output is too large for a number.
+        """
         for name, membrane in recording.membrane.items():
             self.neurons[name] = math.prod(membrane.shape[2:])
             self.numbers[name] = self.numbers.get(name, 0) + membrane.size
@@ -87,6 +157,9 @@ class Tally:
             self.overflows[name] = self.overflows.get(name, 0) + overflows
         for name, values in recording.outputs.items():
             kind = np.int64 if values.dtype.kind in "iu" else None
-            total = values.sum(axis=1, dtype=kind).reshape(len(values), -1)
+            with np.errstate(over="ignore"):
+                total = values.sum(axis=1, dtype=kind).reshape(len(values), -1)
+            if not np.all(np.isfinite(total)):
+                raise ValueError(f"the sums of output {name!r} must be finite, but one is not")
             self.sums.setdefault(name, []).append(total)
         self.decisions.append(recording.decision)

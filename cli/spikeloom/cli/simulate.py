@@ -21,12 +21,12 @@ from spikeloom.cli.precision import (
 from spikeloom.cli.profile_options import required_profile
 from spikeloom.cli.progress import print_json, print_table, progress, say, task
 from spikeloom.cli.run_page import render_run
-from spikeloom.cli.runs import Tally, batches, in_batches, join_recordings
+from spikeloom.cli.runs import Tally, batches, in_batches, join_recordings, run_finite
 from spikeloom.cli.stimulus import DATA_HELP, Data, read_data
 from spikeloom.reference.network import FixedNetwork, FloatNetwork
 from spikeloom.reference.profile import Profile
 from spikeloom.reference.recording_file import check_recording_path, save_recording
-from spikeloom.reference.simulate import Recording, run_fixed, run_float
+from spikeloom.reference.simulate import Recording, run_fixed
 from spikeloom.rtl_gen.output import write_whole
 
 __all__ = ["add_data_arguments", "add_parser"]
@@ -155,7 +155,7 @@ def _runner(
     arguments: argparse.Namespace, network: FloatNetwork, data: Data, profile: Profile
 ) -> _Runner:
     if not arguments.fixed:
-        return _Runner("float", network, lambda part: run_float(network, part.signals))
+        return _Runner("float", network, lambda part: run_finite(network, part.signals))
     options = from_arguments(PrecisionOptions, arguments)
     inputs = fixed_inputs(network, data, options, profile)
     fixed = fixed_network(network, precision_of(options), inputs, data)
@@ -192,7 +192,7 @@ def _write_plot(
         profile=profile.name,
         network=network,
         stimulus=one.signals,
-        real=run_float(network, one.signals),
+        real=run_finite(network, one.signals),
         fixed=None if fixed is None else (fixed, runner.run(one)),
         label=None if one.labels is None else int(one.labels[0]),
     )

@@ -159,6 +159,8 @@ def _fitted(name: str, values: Array, shape: Shape) -> Array:
         raise ValueError(f"{name} must have samples and steps, but is of shape {values.shape}")
     if not np.all(np.isfinite(values)):
         raise ValueError(f"{name} must be finite, but holds NaN or infinity")
+    if values.dtype.kind == "u" and values.max() >= 1 << 63:
+        raise ValueError(f"{name} must be below 2**63, but holds {values.max()}")
     return values.astype(np.uint8) if values.dtype == bool else values
 
 

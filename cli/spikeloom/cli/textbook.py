@@ -9,8 +9,8 @@ from spikeloom.cli.report_data import Trace, TransferCurve
 from spikeloom.reference.fixed import IntArray, Rounding
 from spikeloom.reference.neuron_fixed import NeuronConfig
 from spikeloom.reference.neuron_float import FloatArray, FloatNeuron
+from spikeloom.reference.neuron_rounding import quantize_neurons
 from spikeloom.reference.profile import TEXTBOOK_IAF, TEXTBOOK_LIF
-from spikeloom.reference.quantize import quantize_neurons
 from spikeloom.reference.scenario import Scenario
 from spikeloom.rtl_gen.neuron import NeuronArray
 from spikeloom.sim.engine import EngineRun, run_engine

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from spikeloom.reference.network import FloatDense, FloatNetwork
+from spikeloom.reference.dense import FloatDense, float_stack
+from spikeloom.reference.network import FloatNetwork
 from spikeloom.reference.neuron_float import FloatNeuron
 from spikeloom.reference.profile import Decay, InputGain, Profile, Reset
 
@@ -69,4 +70,4 @@ def relu_to_iaf(
             )
         layers.append(FloatDense(weight * (scale_before / scale), neuron, bias / scale))
         scale_before = scale
-    return FloatNetwork.stack(layers)
+    return float_stack(layers)

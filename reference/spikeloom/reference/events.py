@@ -20,7 +20,7 @@ def raster_to_events(raster: ArrayLike) -> IntArray:
     Parameters
     ----------
     raster
-        Spike counts of shape (samples, steps, neurons).
+        Spike counts, or other integers, of shape (samples, steps, neurons).
 
     Returns
     -------
@@ -30,13 +30,11 @@ def raster_to_events(raster: ArrayLike) -> IntArray:
     Raises
     ------
     ValueError
-        If the raster is not three-dimensional or a count is negative.
+        If the raster is not three-dimensional.
     """
     raster = np.asarray(raster)
     if raster.ndim != 3:
         raise ValueError(f"raster must be of shape (samples, steps, neurons), not {raster.shape}")
-    if raster.size and raster.min() < 0:
-        raise ValueError(f"counts must not be negative, but one is {raster.min()}")
     samples, steps, neurons = raster.shape
     # A slot for the restart before, and for the tick behind the spikes of each step.
     slots = np.zeros((samples, steps, neurons + 2), dtype=np.int64)
@@ -48,7 +46,7 @@ def raster_to_events(raster: ArrayLike) -> IntArray:
     events[:, 0] = np.where(address < 0, RESTART, np.where(address == neurons, TICK, SPIKE))
     spike = events[:, 0] == SPIKE
     events[spike, 1] = address[spike]
-    events[spike, 2] = slots[slots > 0][spike]
+    events[spike, 2] = slots[slots != 0][spike]
     return events
 
 
@@ -70,7 +68,7 @@ def events_to_raster(events: ArrayLike, steps: int, neurons: int) -> IntArray:
     ------
     ValueError
         If a kind or address is unknown, a restart does not stand at the start of each sample and
-        there alone, a count is not positive, an address comes twice in a step, or the last sample
+        there alone, a count is 0, an address comes twice in a step, or the last sample
         is not complete.
     """
     events = np.asarray(events, dtype=np.int64).reshape(-1, 3)
@@ -93,8 +91,8 @@ def events_to_raster(events: ArrayLike, steps: int, neurons: int) -> IntArray:
     spike = kind == SPIKE
     if np.any((address[spike] < 0) | (address[spike] >= neurons)):
         raise ValueError(f"address must be 0 to {neurons - 1}, but one is not")
-    if np.any(count[spike] < 1):
-        raise ValueError(f"count must be positive, but one is {count[spike].min()}")
+    if np.any(count[spike] == 0):
+        raise ValueError("count must not be 0, but one is")
     index = step[spike] * neurons + address[spike]
     if len(np.unique(index)) != len(index):
         raise ValueError("an address must come at most once in a step, but one comes twice")

@@ -93,6 +93,8 @@ def scaled_sources(scale: Diagonal, between: Sequence[Map], last: Weighted) -> W
         return last.with_weight(last.weight * uniform)
     if all(isinstance(each, Reshape) for each in between) and isinstance(last, Dense):
         return last.with_weight(last.weight * scale.weight.reshape(-1, 1))
+    if all(isinstance(each, Reshape) for each in between) and isinstance(last, Diagonal):
+        return last.with_weight(last.weight * scale.weight.reshape(last.weight.shape))
     channel = _each_channel(scale.weight)
     if not between and isinstance(last, Convolution) and last.groups == 1 and channel is not None:
         ones = (1,) * (last.weight.ndim - 2)

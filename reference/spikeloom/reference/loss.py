@@ -1,6 +1,6 @@
 """What quantisation costs, layer by layer, and the narrowest words that keep an accuracy."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -8,10 +8,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from spikeloom.reference.maps import Weighted
 from spikeloom.reference.network import Connection, FixedNetwork, FloatNetwork
-from spikeloom.reference.quantize import Precision
+from spikeloom.reference.precision import Precision
 from spikeloom.reference.simulate import Recording, Stimulus, run_fixed, run_float
 
 __all__ = [
+    "SEARCHED",
     "WIDEST",
     "LayerLoss",
     "Loss",
@@ -23,6 +24,11 @@ __all__ = [
 
 WIDEST = Precision(weight_width=16, state_width=32, decay_fraction=16)
 """Where a search begins."""
+
+_NARROWEST = {"weight_width": 2, "state_width": 8, "decay_fraction": 4}
+
+SEARCHED = tuple(_NARROWEST)
+"""The words that a search can narrow, those that take the most memory first."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +45,7 @@ class LayerLoss:
         Weights that are 0 only since they were rounded, and weights at an end of the range in use,
         where those that were clipped are too.
     state_width, state_low, state_high
-        Bits of a potential, and the range of those seen on the data.
+        Bits of a potential, and the range of those and of synaptic currents seen on the data.
     overflows
         Sums that did not fit into their words on the data.
     float_spikes, fixed_spikes
@@ -135,7 +141,9 @@ def layer_losses(
         integers = _weights(population.connections)
         before = _weights(network.populations[name].connections)
         most = (1 << (width - 1)) - 1
-        v = exact.membrane[name]
+        seen = [exact.membrane[name]]
+        if name in exact.synapse:
+            seen.append(exact.synapse[name])
         yield LayerLoss(
             name=name,
             neurons=population.neurons.size,
@@ -147,8 +155,8 @@ def layer_losses(
             weights_lost=max(0, int(np.count_nonzero(before)) - int(np.count_nonzero(integers))),
             weights_at_ends=int(np.sum(np.abs(integers) >= most)),
             state_width=population.neurons.state.word_length,
-            state_low=int(v.min(initial=0)),
-            state_high=int(v.max(initial=0)),
+            state_low=min(int(each.min(initial=0)) for each in seen),
+            state_high=max(int(each.max(initial=0)) for each in seen),
             overflows=exact.overflows[name],
             float_spikes=_total(real, name),
             fixed_spikes=_total(exact, name),
@@ -189,12 +197,12 @@ def search_precision(
     accuracy_of: Callable[[Precision], float],
     least: float,
     start: Precision = WIDEST,
+    words: Sequence[str] = SEARCHED,
 ) -> Iterator[Trial]:
     """Find the narrowest words that keep an accuracy, one word after the other.
 
-    First the weights, which take the most memory, then the state, then the decay: of each the
-    narrowest that keeps the accuracy with the words so far, by bisection. A precision that cannot
-    be built counts as one that does not keep it.
+    Of each the narrowest that keeps the accuracy with the words so far, by bisection. A precision
+    that cannot be built counts as one that does not keep it.
 
     Parameters
     ----------
@@ -204,6 +212,8 @@ def search_precision(
         The accuracy to keep.
     start
         The widest words.
+    words
+        The fields of the precision to search, in order; the others stay as they are in ``start``.
 
     Yields
     ------
@@ -212,8 +222,11 @@ def search_precision(
     Raises
     ------
     ValueError
-        If the widest words do not keep the accuracy.
+        If the widest words do not keep the accuracy, or a word cannot be searched.
     """
+    for name in words:
+        if name not in _NARROWEST:
+            raise ValueError(f"words must be of {', '.join(_NARROWEST)}, not {name!r}")
     first = Trial(start, accuracy_of(start))
     yield first
     if first.accuracy < least:
@@ -221,8 +234,8 @@ def search_precision(
             f"accuracy must be at most the {first.accuracy:.4f} of the widest words, not {least:g}"
         )
     best = start
-    for name, narrowest in (("weight_width", 2), ("state_width", 8), ("decay_fraction", 4)):
-        low, high = narrowest, getattr(best, name)
+    for name in words:
+        low, high = _NARROWEST[name], getattr(best, name)
         while low < high:
             middle = (low + high) // 2
             trial = Trial(chosen := replace(best, **{name: middle}), _accuracy(accuracy_of, chosen))

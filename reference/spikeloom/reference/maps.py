@@ -30,6 +30,9 @@ __all__ = [
 Shape = tuple[int, ...]
 Array = NDArray[Any]
 
+MAX_UNFOLDED = 1 << 22
+"""Numbers that a convolution has in memory at a time to be one product, if a sample has fewer."""
+
 MAX_DENSE = 1 << 26
 """Weights that a map may have when it is written out as a matrix: 512 MiB."""
 
@@ -161,6 +164,16 @@ class Convolution(Weighted):
         return (self.weight.shape[0], *sizes)
 
     def apply(self, x: Array) -> Array:
+        shape = (len(x), *self.output_shape)
+        result = np.empty(shape, dtype=np.result_type(self.weight, x))
+        # A kernel of k places repeats each number up to k times: not the whole batch at once.
+        unfolded = self.groups * self.weight[0].size * math.prod(self.output_shape[1:])
+        rows = max(1, MAX_UNFOLDED // max(1, unfolded))
+        for start in range(0, len(x), rows):
+            result[start : start + rows] = self._unfolded_product(x[start : start + rows])
+        return result
+
+    def _unfolded_product(self, x: Array) -> Array:
         windows = _windows(x, self.spans, self.stride, self.padding)
         gaps: Any = (..., *(slice(None, None, d) for d in self.dilation))
         windows = windows[gaps]

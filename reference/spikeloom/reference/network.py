@@ -5,9 +5,8 @@ state bit of golden model, hardware and netlist.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 from itertools import pairwise
 from typing import Any, Protocol
@@ -15,23 +14,22 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from spikeloom.reference.fixed import IntArray, exact_integer, exact_integers, signed_width
-from spikeloom.reference.maps import Dense, Map, Shape, Weighted, map_bounds
+from spikeloom.reference.fixed import exact_integer, exact_integers, signed_width
+from spikeloom.reference.maps import Map, Shape, Weighted, map_bounds
 from spikeloom.reference.neuron_fixed import Emission, NeuronConfig
-from spikeloom.reference.neuron_float import FloatArray, FloatNeuron
+from spikeloom.reference.neuron_float import FloatNeuron
 from spikeloom.reference.profile import Accumulation
 
 __all__ = [
     "Connection",
-    "FixedDense",
     "FixedInput",
     "FixedNetwork",
     "FixedPopulation",
-    "FloatDense",
     "FloatNetwork",
     "FloatPopulation",
     "LateBias",
     "Population",
+    "check_weight",
     "schedule",
 ]
 
@@ -156,60 +154,6 @@ class FloatNetwork:
     def __post_init__(self) -> None:
         _check_topology(self.inputs, self.populations, self.outputs)
 
-    @classmethod
-    def stack(cls, layers: Sequence["FloatDense"]) -> "FloatNetwork":
-        """Dense layers one after the other: ``input``, ``layer_0``, …; output ``output``.
-
-        Raises
-        ------
-        ValueError
-            If there is no layer, or one's inputs are not the neurons of the one before.
-        """
-        _check_chain([layer.weight.shape for layer in layers])
-        populations = {}
-        source = "input"
-        for k, layer in enumerate(layers):
-            name = f"layer_{k}"
-            populations[name] = FloatPopulation(
-                shape=layer.weight.shape[1:],
-                neuron=replace(layer.neuron, bias=layer.neuron.bias + layer.bias),
-                connections=(Connection(source=source, maps=(Dense(layer.weight),)),),
-            )
-            source = name
-        return cls({"input": layers[0].weight.shape[:1]}, populations, {"output": source})
-
-
-@dataclass(frozen=True, eq=False)
-class FloatDense:
-    """A dense layer of a stack.
-
-    Parameters
-    ----------
-    weight
-        Finite weights of shape (inputs, neurons).
-    neuron
-        The neuron that all of the layer's have in common.
-    bias
-        One current a neuron, added to the weighted sum of every step; shape (neurons,).
-
-    Raises
-    ------
-    ValueError
-        If the shapes do not agree or a number is not finite.
-    """
-
-    weight: FloatArray
-    neuron: FloatNeuron
-    bias: FloatArray | float = 0.0
-
-    def __post_init__(self) -> None:
-        weight = _matrix("weight", self.weight, np.float64)
-        bias = np.broadcast_to(np.asarray(self.bias, dtype=np.float64), weight.shape[1:])
-        for name, values in (("weight", weight), ("bias", bias)):
-            if not np.all(np.isfinite(values)):
-                raise ValueError(f"{name} must be finite, but holds NaN or infinity")
-            object.__setattr__(self, name, values)
-
 
 @dataclass(frozen=True, kw_only=True)
 class FixedInput:
@@ -288,6 +232,9 @@ class FixedPopulation:
         Bits of a signed weight, 2 to 16.
     late_bias
         Biases that do not act from the first step on, in units of the state's last place.
+    resolution
+        The potential that the state's last place stands for, one number or one for each neuron:
+        for reports, it fixes nothing.
 
     Raises
     ------
@@ -303,6 +250,7 @@ class FixedPopulation:
     connections: tuple[Connection, ...]
     weight_width: int = 8
     late_bias: tuple[LateBias, ...] = ()
+    resolution: float | NDArray[Any] = 1.0
 
     def __post_init__(self) -> None:
         width = exact_integer("weight_width", self.weight_width)
@@ -317,7 +265,7 @@ class FixedPopulation:
         for connection in self.connections:
             for each in connection.maps:
                 if isinstance(each, Weighted):
-                    _check_weight(each.weight, width)
+                    check_weight(each.weight, width)
 
 
 @dataclass(frozen=True, eq=False)
@@ -408,161 +356,6 @@ class FixedNetwork:
             return self.inputs[name].low, self.inputs[name].high
         return self.populations[name].neurons.sent
 
-    @classmethod
-    def stack(cls, layers: Sequence["FixedDense"], profile: str) -> "FixedNetwork":
-        """Dense layers one after the other: ``input``, ``layer_0``, …; output ``output``.
-
-        Raises
-        ------
-        ValueError
-            If there is no layer, one's inputs are not the neurons of the one before, or one's
-            ``max_count`` is not the ``max_spikes`` of the one before.
-        """
-        _check_chain([layer.weight.shape for layer in layers])
-        populations: dict[str, FixedPopulation] = {}
-        source, most = "input", layers[0].max_count
-        for k, layer in enumerate(layers):
-            if layer.max_count != most:
-                raise ValueError(
-                    f"max_count of layer {k} must be {most}, the max_spikes of the layer before,"
-                    f" not {layer.max_count}"
-                )
-            connection = Connection(
-                source=source, maps=(Dense(layer.weight),), shift=layer.weight_shift
-            )
-            source, most = f"layer_{k}", layer.neurons.max_spikes
-            populations[source] = FixedPopulation(
-                shape=layer.weight.shape[1:],
-                neurons=layer.neurons,
-                connections=(connection,),
-                weight_width=layer.weight_width,
-            )
-        first = layers[0]
-        inputs = {"input": FixedInput(shape=first.weight.shape[:1], high=first.max_count)}
-        return cls(inputs, populations, {"output": source}, profile)
-
-    @cached_property
-    def layers(self) -> tuple["FixedDense", ...]:
-        """The dense layers of a stack in order.
-
-        Raises
-        ------
-        ValueError
-            If the network is more than a stack of dense layers without delays.
-        """
-        layers = []
-        if len(self.inputs) != 1:
-            raise ValueError(f"a stack must have one input, not {len(self.inputs)}")
-        ((source, entry),) = self.inputs.items()
-        if entry.low or entry.clips:
-            raise ValueError(f"input {source!r} of a stack must be of spike counts, but is not")
-        for name, population in self.populations.items():
-            one = population.connections[0] if len(population.connections) == 1 else None
-            if (
-                one is None
-                or one.source != source
-                or len(one.maps) != 1
-                or not isinstance(one.maps[0], Dense)
-                or np.any(one.delay)
-                or population.late_bias
-            ):
-                raise ValueError(
-                    f"population {name!r} of a stack must have one dense connection, without"
-                    f" delay, from {source!r}"
-                )
-            neurons = population.neurons
-            if (
-                neurons.emission is Emission.POTENTIAL
-                or neurons.accumulation is not Accumulation.STEP
-            ):
-                raise ValueError(
-                    f"population {name!r} of a stack must send spikes and sum step by step"
-                )
-            layers.append(
-                FixedDense(
-                    weight=one.maps[0].weight,
-                    weight_width=population.weight_width,
-                    neurons=neurons,
-                    weight_shift=one.shift,
-                    max_count=self.sent(source)[1],
-                )
-            )
-            source = name
-        if list(self.outputs.values()) != [source]:
-            raise ValueError(f"the one output of a stack must be {source!r}")
-        return tuple(layers)
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class FixedDense:
-    """A dense layer of a stack, in integers.
-
-    The input current of neuron ``j`` in a step is ``sum(count[i] * weight[i, j]) <<
-    weight_shift``, formed exactly.
-
-    Parameters
-    ----------
-    weight
-        Integer weights of shape (inputs, neurons).
-    weight_width
-        Bits of a signed weight, 2 to 16.
-    neurons
-        The neurons. Their ``current_width`` is widened to hold every sum that can occur.
-    weight_shift
-        Places between a weight's last and the state's last place, 0 to 24.
-    max_count
-        Most spikes that one input brings in one step, 1 to 1023.
-
-    Raises
-    ------
-    TypeError
-        If the weights are not integers.
-    ValueError
-        If a parameter is outside its range, a weight does not fit ``weight_width``, or the
-        numbers of neurons do not agree.
-    """
-
-    weight: IntArray
-    weight_width: int
-    neurons: NeuronConfig
-    weight_shift: int = 0
-    max_count: int = 1
-
-    def __post_init__(self) -> None:
-        for name, lowest, highest in (
-            ("weight_width", 2, 16),
-            ("weight_shift", 0, 24),
-            ("max_count", 1, 1023),
-        ):
-            value = exact_integer(name, getattr(self, name))
-            if not lowest <= value <= highest:
-                raise ValueError(f"{name} must be {lowest} to {highest}, not {value!r}")
-            object.__setattr__(self, name, value)
-        given = np.asarray(self.weight)
-        _check_weight(given, self.weight_width)
-        weight = _matrix("weight", given, np.int64)
-        object.__setattr__(self, "weight", weight)
-        if weight.shape[1] != self.neurons.size:
-            raise ValueError(
-                f"weight must have a column for each of {self.neurons.size} neurons,"
-                f" not {weight.shape[1]}"
-            )
-        width = max(self.neurons.current_width, self.accumulator_width + self.weight_shift)
-        if width > 48:
-            raise ValueError(f"the input current must fit 48 bits, but can need {width}")
-        object.__setattr__(self, "neurons", replace(self.neurons, current_width=width))
-
-    @property
-    def accumulator_width(self) -> int:
-        """Bits that hold every sum of ``max_count`` times the weights that can occur.
-
-        A running sum in any order fits too: it lies between the sum of a column's negative
-        weights and that of its positive ones.
-        """
-        most = int(np.maximum(self.weight, 0).sum(axis=0).max()) * self.max_count
-        least = int(np.minimum(self.weight, 0).sum(axis=0).min()) * self.max_count
-        return max(2, signed_width(least), signed_width(most))
-
 
 def schedule(populations: Mapping[str, Population]) -> list[tuple[str, ...]]:
     """Populations in an order in which they can be computed.
@@ -633,7 +426,14 @@ def _check_topology(
     schedule(populations)
 
 
-def _check_weight(weight: NDArray[Any], width: int) -> None:
+def check_weight(weight: NDArray[Any], width: int) -> None:
+    """Refuse weights that are not integers of so many bits.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If they are not integers, or one is outside the word's range.
+    """
     half = 1 << (width - 1)
     if not np.issubdtype(weight.dtype, np.integer):
         raise TypeError(f"weight must hold integers, not {weight.dtype}")
@@ -642,22 +442,3 @@ def _check_weight(weight: NDArray[Any], width: int) -> None:
             f"weight must fit {width} bits, {-half} to {half - 1}, but ranges"
             f" from {weight.min()} to {weight.max()}"
         )
-
-
-def _matrix(name: str, values: ArrayLike, kind: type) -> NDArray[Any]:
-    matrix: NDArray[Any] = np.array(values, dtype=kind)
-    if matrix.ndim != 2 or 0 in matrix.shape:
-        raise ValueError(f"{name} must be of shape (inputs, neurons), not {matrix.shape}")
-    matrix.flags.writeable = False
-    return matrix
-
-
-def _check_chain(shapes: Sequence[tuple[int, ...]]) -> None:
-    if not shapes:
-        raise ValueError("a network must have at least one layer")
-    for k, (before, after) in enumerate(pairwise(shapes), 1):
-        if after[0] != before[1]:
-            raise ValueError(
-                f"layer {k} must have {before[1]} inputs, the neurons of the layer before,"
-                f" not {after[0]}"
-            )

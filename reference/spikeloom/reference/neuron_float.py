@@ -71,6 +71,8 @@ class FloatNeuron:
         Time constant and input weight of the synapse; ``None`` where there is none.
     max_spikes
         The most spikes in a step; the profile's if ``None``.
+    relay
+        Whether they are none of the modeller's neurons, but pass on the input of each step.
 
     Each number is one for all neurons, or an array of the neurons' shape.
 
@@ -94,6 +96,7 @@ class FloatNeuron:
     tau_syn: Real | None = None
     w_in: Real = 1.0
     max_spikes: int | None = None
+    relay: bool = False
 
     def __post_init__(self) -> None:
         for name in _NAMES:
@@ -160,9 +163,13 @@ class FloatNeuron:
     @property
     def gain(self) -> Real:
         """The factor between an input current and what it adds to the potential."""
-        if self.profile.input_gain is InputGain.INTO_THRESHOLD and self.tau is not None:
-            return 1.0
-        return self._voltage_gain
+        return 1.0 if self._into_threshold else self._voltage_gain
+
+    @property
+    def _into_threshold(self) -> bool:
+        """Whether threshold, reset and leak are divided by the gain: what never spikes has none."""
+        into = self.profile.input_gain is InputGain.INTO_THRESHOLD
+        return into and self.tau is not None and self.v_th is not None
 
     @property
     def _voltage_gain(self) -> Real:
@@ -192,9 +199,7 @@ class FloatNeuron:
     @property
     def _unit(self) -> Real:
         """What the potential's numbers are divided by."""
-        if self.profile.input_gain is InputGain.INTO_THRESHOLD and self.tau is not None:
-            return self._voltage_gain
-        return 1.0
+        return self._voltage_gain if self._into_threshold else 1.0
 
     @property
     def threshold(self) -> Real | None:
@@ -282,7 +287,7 @@ class FloatNeuron:
     ) -> tuple[FloatState, NDArray[np.int64]]:
         """Advance by one step on events each of which may make neurons spike once.
 
-        As :meth:`spikeloom.reference.neuron_fixed.Neurons.step_events`, in real numbers.
+        As :meth:`spikeloom.reference.neurons.Neurons.step_events`, in real numbers.
         """
         kind = state.v.dtype
         v, total = state.v, np.zeros(state.v.shape, dtype=np.int64)

@@ -13,10 +13,12 @@ its dataclasses are, so that each group is one object and each data set one fiel
 The first is a ``TimeGriddedData``, the second an ``EventData``. Binary data are truth values, as
 the dataclass wants them. Two attributes of the observable's group, which may be absent, say what
 the dataclasses cannot: ``shape``, that of the neurons, which ``data`` and ``idx`` count in C order;
-and ``dtype``, the type that truth values were of. An event that comes twice counts twice.
+and ``dtype``, the type that truth values were of. An event that comes twice counts twice. Groups
+keep the order in which they were written.
 """
 
 import math
+import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -51,12 +53,43 @@ def write_nir_data(
         An open file, or a path.
     dt
         Length of a step.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written.
     """
-    with h5py.File(file, "w", libver=("earliest", "v110")) as h5:
-        for name, observables in nodes.items():
+    image = _image(nodes, dt)
+    if isinstance(file, Path):
+        file.write_bytes(image)
+    else:
+        file.write(image)
+
+
+def _image(nodes: Mapping[str, Mapping[str, Array]], dt: float) -> bytes:
+    """The bytes of the file.
+
+    HDF5 itself writes into memory only: an error or an interrupt while it calls back into Python
+    for a full disk would end the process without a word.
+    """
+    name = secrets.token_hex(8)  # of no file; two that are open at once must differ in it
+    options = {"driver": "core", "backing_store": False, "libver": ("earliest", "v110")}
+    with h5py.File(name, "w", **options) as h5:
+        parent = _group(h5, "nodes")
+        for node, observables in nodes.items():
+            group = _group(_group(parent, node), "observables")
             for observable, values in observables.items():
-                group = h5.create_group(f"nodes/{name}/observables/{observable}")
-                _write_grid(group, values, dt)
+                _write_grid(_group(group, observable), values, dt)
+        h5.flush()
+        return bytes(h5.id.get_file_image())
+
+
+def _group(parent: Any, name: str) -> Any:
+    """A new group that keeps the order of its members, and no time."""
+    plan = h5py.h5p.create(h5py.h5p.GROUP_CREATE)
+    plan.set_link_creation_order(h5py.h5p.CRT_ORDER_TRACKED | h5py.h5p.CRT_ORDER_INDEXED)
+    plan.set_obj_track_times(False)
+    return h5py.Group(h5py.h5g.create(parent.id, name.encode(), gcpl=plan))
 
 
 def _write_grid(group: Any, values: Array, dt: float) -> None:

@@ -5,7 +5,6 @@ connection. A node that the profile cannot realise is refused by its name.
 """
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
@@ -46,14 +45,13 @@ from spikeloom.reference.maps import (
     Map,
     Pool,
     Reshape,
-    Weighted,
     apply_maps,
 )
 from spikeloom.reference.network import Connection, FloatNetwork, FloatPopulation, LateBias
 from spikeloom.reference.neuron_float import FloatNeuron
 from spikeloom.reference.profile import Comparison, Decay, InputGain, Profile, Reset
 
-__all__ = ["doubts", "network_of", "stack_graph"]
+__all__ = ["network_of", "stack_graph"]
 
 MAX_PATHS = 4096
 """Ways through linear nodes from one population to another: sums of sums multiply them."""
@@ -90,37 +88,6 @@ def network_of(graph: Graph, profile: Profile, *, v_init: float = 0.0) -> FloatN
     return _Compiler(flat_graph(graph), profile, v_init).network()
 
 
-def doubts(network: FloatNetwork) -> list[str]:
-    """Signs that the profile is not the one that the network was made for, a sentence each.
-
-    The signs are time constants shorter than a step, which leave nothing from one step to the
-    next, time constants of more than 100,000 steps, and thresholds that no input of one spike a
-    step can reach.
-    """
-    found = []
-    for name, population in network.populations.items():
-        neuron = population.neuron
-        dt = neuron.profile.dt
-        for tau in (neuron.tau, neuron.tau_syn):
-            if tau is None or _is_memoryless(neuron):
-                continue
-            shortest, longest = float(np.min(tau)), float(np.max(tau))
-            if shortest < dt:
-                found.append(
-                    f"node {name!r} has a time constant of {shortest:g}, shorter than dt={dt:g} of"
-                    f" profile {neuron.profile.name!r}: nothing is left after a step; a profile"
-                    f" with a dt of at most {shortest / 10:.1g} would fit"
-                )
-            elif longest > 1e5 * dt:
-                found.append(
-                    f"node {name!r} has a time constant of {longest:g}, {longest / dt:.0f} steps of"
-                    f" dt={dt:g}: if the file states it in steps, a profile with dt=1 would fit,"
-                    " such as 'sinabs'"
-                )
-        found += _unreachable(network, name)
-    return found
-
-
 def stack_graph(network: FloatNetwork) -> Graph:
     """The NIR graph of a stack of dense IF layers, the inverse of :func:`network_of`.
 
@@ -145,47 +112,6 @@ def stack_graph(network: FloatNetwork) -> Graph:
     (sink,) = network.outputs
     nodes[sink] = Output(size)
     return Graph(nodes, tuple(pairwise(nodes)))
-
-
-def _is_memoryless(neuron: FloatNeuron) -> bool:
-    return neuron.tau_syn is None and not np.any(neuron.alpha)
-
-
-def _unreachable(network: FloatNetwork, name: str) -> Iterator[str]:
-    """A sentence if the threshold of no neuron can be reached."""
-    population = network.populations[name]
-    neuron = population.neuron
-    if neuron.threshold is None:
-        return
-    most = np.asarray(neuron.bias, dtype=np.float64)
-    for each in population.connections:
-        source = network.populations.get(each.source)
-        if source is None:
-            shape, high = network.inputs[each.source], 1
-        elif source.neuron.v_th is None:
-            return
-        else:
-            shape, high = source.shape, source.neuron.most_spikes
-        x = np.full((1, *shape), float(high))
-        for layer in each.maps:
-            if isinstance(layer, Weighted):
-                layer = layer.with_weight(np.maximum(layer.weight, 0))
-            x = layer.apply(x)
-        most = most + x[0]
-    most = most + sum(np.maximum(late.current, 0) for late in population.late_bias)
-    keeps, keeps_syn = np.asarray(neuron.alpha), np.asarray(neuron.alpha_syn)
-    if np.any(keeps >= 1) or np.any(keeps_syn >= 1):
-        return
-    drive = most * neuron.synapse_gain / (1 - keeps_syn)
-    reached = (drive * neuron.gain + neuron.rest) / (1 - keeps)
-    if np.all(reached < neuron.threshold):
-        share = float(np.max(reached / neuron.threshold))
-        yield (
-            f"node {name!r} never spikes: with one spike a step from each input its potential"
-            f" comes to {share:.2g} of its threshold; a profile with another input gain than"
-            f" {neuron.profile.input_gain.value!r}, or another dt than {neuron.profile.dt:g},"
-            " would fit"
-        )
 
 
 @dataclass
@@ -410,12 +336,12 @@ class _Compiler:
     def _neuron(self, name: str, node: Node) -> FloatNeuron:
         profile = self.profile
         if isinstance(node, Output | Delay):
-            return FloatNeuron(profile=_memoryless(profile), v_th=None)
+            return FloatNeuron(profile=_memoryless(profile), v_th=None, relay=True)
         if isinstance(node, Threshold):
             spiking = replace(
                 _memoryless(profile), comparison=Comparison.GT, reset=Reset.NONE, max_spikes=1
             )
-            return FloatNeuron(profile=spiking, v_th=node.threshold)
+            return FloatNeuron(profile=spiking, v_th=node.threshold, relay=True)
         options: dict[str, Any] = {"r": _real(node, "r")}
         if isinstance(node, IF | I):
             options["tau"] = None
@@ -465,6 +391,7 @@ def _memoryless(profile: Profile) -> Profile:
         name=profile.name,
         decay=Decay.EULER,
         input_gain=InputGain.ONE,
+        max_input_count=profile.max_input_count,
         rounding=profile.rounding,
         overflow=profile.overflow,
     )

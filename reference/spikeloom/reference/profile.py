@@ -54,7 +54,10 @@ class InputGain(enum.Enum):
     DT = "dt"
     """``dt``, for neurons without a time constant: NIR's ``dv/dt = R I``."""
     INTO_THRESHOLD = "into-threshold"
-    """1 on ``I``; threshold, reset and leak are divided by ``R dt/tau`` instead."""
+    """1 on ``I``; threshold, reset and leak are divided by ``R dt/tau`` instead.
+
+    ``dt/tau`` for neurons without a threshold.
+    """
 
 
 class Accumulation(enum.Enum):

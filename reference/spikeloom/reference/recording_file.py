@@ -85,6 +85,8 @@ def save_recording(recording: Recording, path: Path, *, dt: float = 1.0) -> None
 def load_recording(path: Path) -> Recording:
     """Read what :func:`save_recording` wrote. Of a ``.csv`` file there are only outputs.
 
+    A recording of another tool may lack parts: outputs, or the potentials of layers.
+
     Raises
     ------
     ValueError
@@ -226,7 +228,8 @@ def _archive(recording: Recording) -> dict[str, Any]:
 
 
 def _nodes(recording: Recording) -> Mapping[str, Mapping[str, Array]]:
-    nodes: dict[str, dict[str, Array]] = {}
+    # The membranes are of all populations in order, the other parts of some of them.
+    nodes: dict[str, dict[str, Array]] = {name: {} for name in recording.membrane}
     for observable, part in _PARTS.items():
         for name, values in getattr(recording, part).items():
             nodes.setdefault(name, {})[observable] = values
@@ -244,8 +247,8 @@ def _check_parts(path: Path, parts: Mapping[str, Mapping[str, Any]]) -> None:
                     " (samples, steps, neurons)"
                 )
             grids.add(values.shape[:2])
-    if not parts["outputs"]:
-        raise ValueError(f"{path} must be a recording, but has no output")
+    if not grids:
+        raise ValueError(f"{path} must be a recording, but has neither layers nor outputs")
     if len(grids) > 1:
         raise ValueError(f"{path} must be of one number of samples and steps, but is not")
     if not all(isinstance(each, int) for each in parts["overflows"].values()):

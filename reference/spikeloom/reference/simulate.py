@@ -23,13 +23,17 @@ from spikeloom.reference.network import (
     Population,
     schedule,
 )
-from spikeloom.reference.neuron_fixed import Emission, NeuronConfig, Neurons
+from spikeloom.reference.neuron_fixed import Emission, NeuronConfig
+from spikeloom.reference.neurons import Neurons
 from spikeloom.reference.profile import Accumulation
 
 __all__ = ["Recording", "count_outputs", "run_fixed", "run_float", "run_neurons"]
 
 Array = NDArray[Any]
 _ExactMap: TypeAlias = Callable[[Array], Array]
+MAX_EVENTS = 1023
+"""The most events of one source in a step that a float network sums one by one."""
+
 Stimulus: TypeAlias = ArrayLike | Mapping[str, ArrayLike]
 """What comes in: for one input an array of shape (samples, steps, \\*shape), else one by name."""
 
@@ -83,6 +87,8 @@ def run_float(
 ) -> Recording:
     """Run the float network from its initial state.
 
+    Where the profile has a ``max_input_count``, inputs are clipped to the range from 0 to it.
+
     Parameters
     ----------
     stimulus
@@ -93,11 +99,20 @@ def run_float(
     Raises
     ------
     ValueError
-        If the stimulus' shape does not fit the network.
+        If the stimulus' shape does not fit the network, or what is summed spike by spike is not
+        of counts from 0 to 1023.
     """
-    signals = {
-        name: values.astype(dtype) for name, values in _arrays(network.inputs, stimulus).items()
-    }
+    most = min(
+        (
+            each.neuron.profile.max_input_count
+            for each in network.populations.values()
+            if each.neuron.profile.max_input_count is not None
+        ),
+        default=None,
+    )
+    signals = {}
+    for name, values in _arrays(network.inputs, stimulus).items():
+        signals[name] = (values if most is None else np.clip(values, 0, most)).astype(dtype)
     run = _Run(network.populations, signals, lambda name: _FloatNeurons(network, name, dtype))
     return run.recording(network.outputs)
 
@@ -145,7 +160,7 @@ def count_outputs(
     TypeError, ValueError
         As :func:`run_fixed`.
     """
-    workers = workers or len(os.sched_getaffinity(0))
+    workers = workers or _cores()
     source = next(iter(network.outputs.values()))
     maps = _exact_maps(network)
 
@@ -283,6 +298,13 @@ def _exact_map(connection: Connection, sent: tuple[int, int], bound: int) -> _Ex
     return lambda counts: apply_maps(maps, counts.astype(kind)).astype(integers)
 
 
+def _cores() -> int:
+    """Cores that this process may use; all where the system does not say."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def _count_kind(most: int) -> Any:
     return np.uint8 if most <= 255 else np.uint16
 
@@ -400,6 +422,7 @@ class _Run:
         for k, connection in enumerate(population.connections):
             counts = _at(self.signals[connection.source], t, connection.delay)
             shape, counts = counts.shape[1:], counts.reshape(self.samples, -1)
+            _check_events(connection.source, counts)
             for address in np.flatnonzero(counts.any(axis=0)):
                 one = np.zeros((1, counts.shape[1]))
                 one[0, address] = 1
@@ -453,6 +476,18 @@ def _arrays(shapes: Mapping[str, Any], stimulus: Stimulus) -> dict[str, Array]:
     if len({array.shape[:2] for array in arrays.values()}) > 1:
         raise ValueError("all inputs must have the same number of samples and of steps")
     return arrays
+
+
+def _check_events(source: str, counts: Array) -> None:
+    """Refuse real numbers that are no counts of events; integers are checked where they come in."""
+    if counts.dtype.kind != "f":
+        return
+    good = (counts >= 0) & (counts <= MAX_EVENTS) & (counts == np.rint(counts))
+    if not good.all():
+        raise ValueError(
+            f"{source!r} must send counts from 0 to {MAX_EVENTS} where they are summed one by one,"
+            f" not {float(counts[~good][0])!r}"
+        )
 
 
 def _delayed(signal: Array, delay: int | NDArray[np.int64]) -> Array:

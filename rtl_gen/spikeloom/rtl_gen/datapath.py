@@ -112,7 +112,7 @@ def update_stages(config: NeuronConfig) -> list[Stage]:
 
     The first takes a lane with ``current``, the parameters and what :func:`state_shapes` names; the
     last leaves the new state and, where the neurons spike, ``spikes``. The rounding, overflow and
-    order are those of :func:`spikeloom.reference.neuron_fixed.step`.
+    order are those of :func:`spikeloom.reference.neurons.step`.
     """
     drive = _undriven if config.staged_overflow else _drive
     stages = _preceded(_membrane_stages(config), partial(drive, config))

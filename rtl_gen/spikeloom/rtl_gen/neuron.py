@@ -1,12 +1,17 @@
 """A time-multiplexed array of neurons: currents in, spikes out."""
 
+from collections.abc import Sequence
+
+import numpy as np
 from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory, ReadPort
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
-from spikeloom.reference.memory_map import by_lane, sweep_rows
+from spikeloom.reference.maps import Shape as ArrayShape
+from spikeloom.reference.memory_map import Layout
+from spikeloom.reference.network import LateBias
 from spikeloom.reference.neuron_fixed import Emission, NeuronConfig
 from spikeloom.reference.profile import Accumulation
 from spikeloom.rtl_gen.datapath import (
@@ -87,9 +92,9 @@ def membrane_row(config: NeuronConfig, lanes: int) -> data.ArrayLayout:
 class NeuronArray(wiring.Component):
     """N neurons on P lanes.
 
-    A step is a sweep of ``rows = ceil(N / P)`` rows; neuron ``n`` is updated in row ``n // P`` on
-    lane ``n % P``. Each row of input currents gives one row of spike counts, equal bit for bit to
-    :func:`spikeloom.reference.neuron_fixed.step`. After reset the neurons are in their initial
+    A step is a sweep over the rows of a :class:`~spikeloom.reference.memory_map.Layout`. Each row
+    of input currents gives one row of spike counts, or of potentials, equal bit for bit to
+    :func:`spikeloom.reference.neurons.step`. After reset the neurons are in their initial
     state, whatever the state memory holds.
 
     Throughput is one row a cycle, unless a sweep has fewer rows than the pipeline has stages: a
@@ -101,9 +106,15 @@ class NeuronArray(wiring.Component):
         What the neurons compute.
     lanes
         Number of neurons updated at once, 1 to 256.
+    shape
+        Shape of the population; by default it is flat.
+    late_bias
+        Currents that are added from a step of each sequence on.
 
     Attributes
     ----------
+    layout : Layout
+        Where the neurons lie.
     rows : int
         Rows of a sweep.
     latency : int
@@ -131,13 +142,23 @@ class NeuronArray(wiring.Component):
     probe_i: stream.Interface
     probe_o: stream.Interface
 
-    def __init__(self, config: NeuronConfig, lanes: int) -> None:
+    def __init__(
+        self,
+        config: NeuronConfig,
+        lanes: int,
+        shape: ArrayShape | None = None,
+        late_bias: Sequence[LateBias] = (),
+    ) -> None:
         check_lanes(lanes)
         _check_buildable(config)
         self.config = config
         self.lanes = lanes
-        self.rows = sweep_rows(config.size, lanes)
+        self.layout = Layout((config.size,) if shape is None else shape, lanes)
+        self.rows = self.layout.rows
+        self.late_bias = tuple(late_bias)
         self._stages = update_stages(config)
+        if self.late_bias:
+            self._stages.insert(0, ("late", self._add_late_bias))
         self.latency = 1 + len(self._stages)
         self._row_width = max(1, bits_for(self.rows - 1))
         super().__init__(
@@ -155,13 +176,15 @@ class NeuronArray(wiring.Component):
         accept = Signal()
         probe = Signal()
         row = Signal(self._row_width)
+        group = Signal(range(self.layout.groups))
         last = row == self.rows - 1
+        short = group == self.layout.groups - 1
         m.d.comb += [
             advance.eq(~self.o.valid | self.o.ready),
             accept.eq(self.i.valid & self.i.ready),
         ]
         with m.If(accept):
-            m.d.sync += row.eq(Mux(last, 0, row + 1))
+            m.d.sync += [row.eq(Mux(last, 0, row + 1)), group.eq(Mux(short, 0, group + 1))]
 
         # Set until a first sweep has written every row: the state memory counts from then on.
         fresh = Signal(init=1)
@@ -190,10 +213,16 @@ class NeuronArray(wiring.Component):
             "initial": initial,
             "restart": restart,
             "last": last,
+            "short": short,
+            **self._ages(m, accept & last, initial),
         }
         control = self._register(m, advance, "read", entered)
         parameters = self._parameters(m, read.addr, read.en)
         lanes = self._fetch(m, advance, control.pop("initial"), read, parameters)
+        for k in range(len(self.late_bias)):
+            began = control.pop(f"began_{k}")
+            for lane in lanes:
+                lane[f"began_{k}"] = began
         in_flight = [control["valid"]]
         for name, stage in self._stages:
             control = self._register(m, advance, name, control)
@@ -212,7 +241,7 @@ class NeuronArray(wiring.Component):
         ]
         sent = "v" if self.config.emission is Emission.POTENTIAL else "spikes"
         for k, lane in enumerate(lanes):
-            m.d.comb += self.o.p.count[k].eq(Mux(self._absent(k, control["last"]), 0, lane[sent]))
+            m.d.comb += self.o.p.count[k].eq(Mux(self._absent(k, control["short"]), 0, lane[sent]))
             m.d.comb += [write.data[k][name].eq(lane[name]) for name in state_shapes(self.config)]
 
         self._answer(m, probe, fresh, read, [lane["v_init"] for lane in parameters])
@@ -249,7 +278,7 @@ class NeuronArray(wiring.Component):
             m.d.sync += [
                 self.probe_o.valid.eq(1),
                 initial.eq(fresh),
-                last.eq(self.probe_i.p == self.rows - 1),
+                last.eq(self._is_short(self.probe_i.p)),
             ]
         with m.Elif(self.probe_o.ready):
             m.d.sync += self.probe_o.valid.eq(0)
@@ -257,21 +286,53 @@ class NeuronArray(wiring.Component):
             v = Mux(initial, v_init[k], read.data[k].v)
             m.d.comb += self.probe_o.p[k].eq(Mux(self._absent(k, last), 0, v))
 
-    def _absent(self, lane: int, last: Value) -> Value:
-        """Whether a lane has no neuron, which can be so in the last row."""
-        in_last_row = self.config.size - (self.rows - 1) * self.lanes
-        return last if lane >= in_last_row else Const(0)
+    def _absent(self, lane: int, short: Value) -> Value:
+        """Whether a lane has no neuron, which can be so in the last row of a position."""
+        return short if lane >= self.layout.present else Const(0)
+
+    def _is_short(self, row: Value) -> Value:
+        """Whether a row is the last of its position."""
+        groups = self.layout.groups
+        if groups == 1:
+            return Const(1)
+        if self.layout.positions == 1:
+            return row == self.rows - 1
+        return row % groups == groups - 1
+
+    def _ages(self, m: Module, ends: Value, initial: Value) -> Lane:
+        """For each late bias whether it acts in this step."""
+        if not self.late_bias:
+            return {}
+        oldest = max(late.start for late in self.late_bias)
+        age = Signal(range(oldest + 1))
+        now = Signal(range(oldest + 1))
+        m.d.comb += now.eq(Mux(initial, 0, age))
+        with m.If(ends):
+            m.d.sync += age.eq(Mux(now == oldest, oldest, now + 1))
+        return {
+            f"began_{k}": Const(1) if late.start == 0 else now >= late.start
+            for k, late in enumerate(self.late_bias)
+        }
+
+    def _add_late_bias(self, lane: Lane) -> Lane:
+        current = lane["current"]
+        for k in range(len(self.late_bias)):
+            current = current + Mux(lane[f"began_{k}"], lane[f"late_{k}"], 0)
+        rest = {
+            name: v for name, v in lane.items() if name.partition("_")[0] not in ("late", "began")
+        }
+        return rest | {"current": current[: self.config.current_width].as_signed()}
 
     def _parameters(self, m: Module, addr: Value, en: Value) -> list[Lane]:
         """Parameters of each lane, those that differ from a memory that is read with the state."""
         shared = shared_parameters(self.config)
         shapes = parameter_shapes(self.config)
+        late = {f"late_{k}": each.current for k, each in enumerate(self.late_bias)}
+        shapes |= {name: signed(self.config.current_width) for name in late}
         if not shapes:
             return [dict(shared) for _ in range(self.lanes)]
-        columns = {
-            name: by_lane(parameter_values(self.config)[name], self.config.size, self.lanes)
-            for name in shapes
-        }
+        values = parameter_values(self.config) | late
+        columns = {name: self.layout.by_row(np.ravel(values[name])) for name in shapes}
         init = [
             [{name: int(columns[name][row, lane]) for name in shapes} for lane in range(self.lanes)]
             for row in range(self.rows)

@@ -1,22 +1,28 @@
 """A population: neurons, the synapses onto them, and the events they send."""
 
-from amaranth.hdl import Module, Mux, Signal
-from amaranth.lib import stream, wiring
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from amaranth.hdl import Module, Mux, Signal, Value
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from spikeloom.reference.memory_map import sweep_rows
-from spikeloom.reference.network import FixedDense
+from spikeloom.reference.dense import FixedDense
+from spikeloom.reference.memory_map import Layout
+from spikeloom.reference.network import FixedPopulation, LateBias
 from spikeloom.reference.neuron_fixed import NeuronConfig
+from spikeloom.reference.scatter import ScatterTables
 from spikeloom.rtl_gen.events import EventKind, event_stream
-from spikeloom.rtl_gen.neuron import NeuronArray, check_lanes, spike_beat
+from spikeloom.rtl_gen.neuron import NeuronArray, check_lanes, current_beat, spike_beat
+from spikeloom.rtl_gen.scatter import ScatterArray
 from spikeloom.rtl_gen.stream import StreamBuffer
 from spikeloom.rtl_gen.synapse import EventList, SynapseArray
 
-__all__ = ["DensePopulation", "SpikeSerializer"]
+__all__ = ["DensePopulation", "ScatterPopulation", "SpikeSerializer"]
 
 
 class SpikeSerializer(wiring.Component):
-    """Turns rows of spike counts into events, in ascending order of address.
+    """Turns rows of spike counts, or potentials, into events, in the order of the layout.
 
     One event a cycle, and one cycle to take a row. A step's tick follows its last spike, a restart
     goes before the first.
@@ -24,9 +30,9 @@ class SpikeSerializer(wiring.Component):
     Parameters
     ----------
     config
-        The neurons that spike.
-    lanes
-        Counts in a row.
+        The neurons that send.
+    layout
+        Where they lie.
 
     Attributes
     ----------
@@ -46,13 +52,15 @@ class SpikeSerializer(wiring.Component):
 
     latency = 1
 
-    def __init__(self, config: NeuronConfig, lanes: int) -> None:
+    def __init__(self, config: NeuronConfig, layout: Layout) -> None:
         self.config = config
-        self.lanes = lanes
+        self.layout = layout
+        self.lanes = layout.lanes
+        least, most = config.sent
         super().__init__(
             {
-                "i": In(stream.Signature(spike_beat(config, lanes))),
-                "o": Out(event_stream(config.size, config.max_spikes)),
+                "i": In(stream.Signature(spike_beat(config, layout.lanes))),
+                "o": Out(event_stream(layout.shape, most, least)),
             }
         )
 
@@ -62,8 +70,8 @@ class SpikeSerializer(wiring.Component):
         pending = Signal(self.lanes)
         restart = Signal()
         tick = Signal()
-        base = Signal.like(self.o.p.address)
         ended = Signal(init=1)
+        base = self._base(m, self.i.valid & self.i.ready, ended)
 
         m.d.comb += [
             self.o.valid.eq(restart | pending.any() | tick),
@@ -78,7 +86,7 @@ class SpikeSerializer(wiring.Component):
             # The last assignment holds: that of the lowest lane.
             for k in reversed(range(self.lanes)):
                 with m.If(pending[k]):
-                    m.d.comb += [self.o.p.address.eq(base + k), self.o.p.count.eq(count[k])]
+                    m.d.comb += [base(k), self.o.p.count.eq(count[k])]
             with m.If(self.o.ready):
                 m.d.sync += pending.eq(pending & (pending - 1))
         with m.Else():
@@ -90,20 +98,46 @@ class SpikeSerializer(wiring.Component):
                 count.eq(self.i.p.count),
                 restart.eq(self.i.p.restart),
                 tick.eq(self.i.p.last),
-                base.eq(Mux(ended, 0, base + self.lanes)),
                 ended.eq(self.i.p.last),
             ]
             for k in range(self.lanes):
                 m.d.sync += pending[k].eq(self.i.p.count[k] != 0)
         return m
 
+    def _base(self, m: Module, takes: Value, ended: Value) -> Callable[[int], Any]:
+        """Follow the rows; gives the assignment of the address of a lane of the row."""
+        address = self.o.p.address
+        if len(self.layout.shape) == 1:
+            base = Signal.like(address)
+            with m.If(takes):
+                m.d.sync += base.eq(Mux(ended, 0, base + self.lanes))
+            return lambda lane: address.eq(base + lane)
+        channel = Signal.like(address.c)
+        names = [name for name, _ in address.shape() if name != "c"]
+        places = {name: Signal.like(address[name], name=f"at_{name}") for name in names}
+        sizes = dict(zip(names, reversed(self.layout.shape[1:]), strict=True))
+        last_group = channel == (self.layout.groups - 1) * self.lanes
+        with m.If(takes):
+            m.d.sync += channel.eq(Mux(ended | last_group, 0, channel + self.lanes))
+            carry = last_group
+            for name in names:
+                at, last = places[name], places[name] == sizes[name] - 1
+                with m.If(ended):
+                    m.d.sync += at.eq(0)
+                with m.Elif(carry):
+                    m.d.sync += at.eq(Mux(last, 0, at + 1))
+                carry = carry & last
+        for name in names:
+            m.d.comb += address[name].eq(Mux(self.o.p.kind == EventKind.SPIKE, places[name], 0))
+        return lambda lane: address.c.eq(channel + lane)
+
 
 class DensePopulation(wiring.Component):
     """A dense layer: events in, events out.
 
     Output-stationary and event-driven: while the events of one step are listed, the step before
-    is computed, for ``lanes`` neurons at a time. A step with ``n`` active sources (each counted as
-    often as it spiked) occupies the lanes for ``max(n, 1) * ceil(neurons / lanes)`` cycles; steps
+    is computed, for ``lanes`` neurons at a time. A step with ``n`` active sources, each as often as
+    it may have spiked, occupies the lanes for ``max(n, 1) * ceil(neurons / lanes)`` cycles; steps
     follow each other at that rate unless spikes leave more slowly (an event and a row each take the
     serialiser a cycle) or the sweep is shorter than the neurons' pipeline.
 
@@ -113,6 +147,8 @@ class DensePopulation(wiring.Component):
         Weights and neurons.
     lanes
         Neurons computed at once, 1 to 256.
+    late_bias
+        Currents that are added from a step of each sequence on.
 
     Attributes
     ----------
@@ -136,18 +172,21 @@ class DensePopulation(wiring.Component):
     probe_i: stream.Interface
     probe_o: stream.Interface
 
-    def __init__(self, layer: FixedDense, lanes: int) -> None:
+    def __init__(self, layer: FixedDense, lanes: int, late_bias: Sequence[LateBias] = ()) -> None:
         check_lanes(lanes)
         self.layer = layer
         self.lanes = lanes
-        self.rows = sweep_rows(layer.neurons.size, lanes)
         inputs = layer.weight.shape[0]
         self._synapses = SynapseArray(layer, lanes)
-        self._sources = EventList(inputs, layer.max_count, self.rows)
-        self._neurons = NeuronArray(layer.neurons, lanes)
+        self.layout = self._synapses.layout
+        self.rows = self.layout.rows
+        self._sources = EventList(inputs, layer.max_count, self.rows, layer.least_count)
+        self._neurons = NeuronArray(layer.neurons, lanes, late_bias=late_bias)
         # Spikes queue here, so that neurons and synapses don't wait on each event's consumer.
         self._buffer = StreamBuffer(spike_beat(layer.neurons, lanes))
-        self._spikes = SpikeSerializer(layer.neurons, lanes)
+        self._spikes = SpikeSerializer(layer.neurons, self.layout)
+        self.weight_rows = self.rows * inputs
+        self.patience = 3 * self.weight_rows + 2 * layer.neurons.size + 64
         self.latency = (
             self._sources.latency
             + self._synapses.latency
@@ -158,8 +197,8 @@ class DensePopulation(wiring.Component):
         neurons = self._neurons.signature.members
         super().__init__(
             {
-                "i": In(event_stream(inputs, layer.max_count)),
-                "o": Out(event_stream(layer.neurons.size, layer.neurons.max_spikes)),
+                "i": self._sources.signature.members["i"],
+                "o": self._spikes.signature.members["o"],
                 "probe_i": neurons["probe_i"],
                 "probe_o": neurons["probe_o"],
             }
@@ -174,6 +213,95 @@ class DensePopulation(wiring.Component):
         m.submodules.spikes = self._spikes
         connect(m, flipped(self.i), self._sources.i)
         connect(m, self._sources.o, self._synapses.i)
+        connect(m, self._synapses.o, self._neurons.i)
+        connect(m, self._neurons.o, self._buffer.i)
+        connect(m, self._buffer.o, self._spikes.i)
+        connect(m, self._spikes.o, flipped(self.o))
+        connect(m, flipped(self.probe_i), self._neurons.probe_i)
+        connect(m, self._neurons.probe_o, flipped(self.probe_o))
+        return m
+
+
+class ScatterPopulation(wiring.Component):
+    """Any population: events in, events out.
+
+    Each event costs the lanes a cycle for each row that it reaches; the neurons are swept while
+    the next step's events come in.
+
+    Parameters
+    ----------
+    event
+        Layout of the joined events.
+    tables
+        What they add to whom, joined.
+    shifts
+        For each channel of the tables the left shift of what it adds.
+    population
+        Weights and neurons.
+    lanes
+        Neurons computed at once, 1 to 256.
+
+    Attributes
+    ----------
+    rows : int
+        Rows of neurons.
+
+    Members
+    -------
+    i, o
+        Events.
+    probe_i, probe_o
+        As :class:`~spikeloom.rtl_gen.neuron.NeuronArray`'s.
+    """
+
+    i: stream.Interface
+    o: stream.Interface
+    probe_i: stream.Interface
+    probe_o: stream.Interface
+
+    def __init__(
+        self,
+        event: data.StructLayout,
+        tables: ScatterTables,
+        shifts: Sequence[int],
+        population: FixedPopulation,
+        lanes: int,
+    ) -> None:
+        check_lanes(lanes)
+        config = population.neurons
+        self.lanes = lanes
+        self.layout = Layout(population.shape, lanes)
+        self.rows = self.layout.rows
+        self._synapses = ScatterArray(
+            event, tables, shifts, self.rows, population.weight_width, current_beat(config, lanes)
+        )
+        self._neurons = NeuronArray(config, lanes, population.shape, population.late_bias)
+        self._buffer = StreamBuffer(spike_beat(config, lanes))
+        self._spikes = SpikeSerializer(config, self.layout)
+        self.weight_rows = len(tables.weights)
+        reached = [
+            sum(map(len, tables.height)) * sum(map(len, tables.width)) * sum(tables.groups),
+            2 * config.size,
+            3 * self.rows,
+        ]
+        self.patience = sum(reached) + 64
+        neurons = self._neurons.signature.members
+        super().__init__(
+            {
+                "i": In(stream.Signature(event)),
+                "o": self._spikes.signature.members["o"],
+                "probe_i": neurons["probe_i"],
+                "probe_o": neurons["probe_o"],
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.synapses = self._synapses
+        m.submodules.neurons = self._neurons
+        m.submodules.buffer = self._buffer
+        m.submodules.spikes = self._spikes
+        connect(m, flipped(self.i), self._synapses.i)
         connect(m, self._synapses.o, self._neurons.i)
         connect(m, self._neurons.o, self._buffer.i)
         connect(m, self._buffer.o, self._spikes.i)

@@ -1,29 +1,32 @@
 """Event lists and synapse memories: who spiked, and what that adds to whom."""
 
-from amaranth.hdl import Array, Module, Mux, Signal, signed
+from typing import Any
+
+from amaranth.hdl import Array, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
-from spikeloom.reference.memory_map import sweep_rows, weight_rows
-from spikeloom.reference.network import FixedDense
-from spikeloom.rtl_gen.events import EventKind, event_stream
+from spikeloom.reference.dense import FixedDense
+from spikeloom.reference.memory_map import Layout, dense_rows
+from spikeloom.rtl_gen.events import EventKind, EventLayout, event_stream
 from spikeloom.rtl_gen.neuron import check_lanes, current_beat
 
 __all__ = ["EventList", "SynapseArray", "source_layout"]
 
 
-def source_layout(size: int, max_count: int) -> data.StructLayout:
+def source_layout(size: int, max_count: int, least_count: int = 0) -> data.StructLayout:
     """Layout of one active source of a sweep.
 
     ``last`` marks the sweep's last source, ``final`` the step's last. A sweep without active
     sources is one source with count 0. ``restart`` holds for all sources of a step.
     """
+    event = EventLayout(size, max_count, least_count)
     return data.StructLayout(
         {
-            "address": max(1, bits_for(size - 1)),
-            "count": bits_for(max_count),
+            "address": event["address"].shape,
+            "count": event["count"].shape,
             "last": 1,
             "final": 1,
             "restart": 1,
@@ -41,8 +44,8 @@ class EventList(wiring.Component):
     ----------
     size
         Number of sources; a step brings at most so many spikes.
-    max_count
-        Most spikes of one source in one step.
+    max_count, least_count
+        The most and the least that a source sends in one step.
     sweeps
         How often each list is read.
 
@@ -64,13 +67,13 @@ class EventList(wiring.Component):
 
     latency = 2
 
-    def __init__(self, size: int, max_count: int, sweeps: int) -> None:
+    def __init__(self, size: int, max_count: int, sweeps: int, least_count: int = 0) -> None:
         self.size = size
         self.sweeps = sweeps
         super().__init__(
             {
-                "i": In(event_stream(size, max_count)),
-                "o": Out(stream.Signature(source_layout(size, max_count))),
+                "i": In(event_stream(size, max_count, least_count)),
+                "o": Out(stream.Signature(source_layout(size, max_count, least_count))),
             }
         )
 
@@ -151,8 +154,8 @@ class EventList(wiring.Component):
 class SynapseArray(wiring.Component):
     """Sums the weights of the active sources, for as many neurons at once as there are lanes.
 
-    Reads one row of weights a cycle, an event of count ``n`` taking ``n`` cycles, and delivers a
-    row of currents at the end of each sweep. The sums are exact.
+    Reads one row of weights a cycle, multiplies it by the count where there can be more than one
+    spike, and delivers a row of currents at the end of each sweep. The sums are exact.
 
     Parameters
     ----------
@@ -164,7 +167,8 @@ class SynapseArray(wiring.Component):
     Attributes
     ----------
     latency : int
-        Cycles from a sweep's last source to its row of currents, without back-pressure.
+        Cycles from a sweep's last source to its row of currents, without back-pressure; one more
+        where counts are multiplied.
 
     Members
     -------
@@ -177,17 +181,19 @@ class SynapseArray(wiring.Component):
     i: stream.Interface
     o: stream.Interface
 
-    latency = 3
-
     def __init__(self, layer: FixedDense, lanes: int) -> None:
         check_lanes(lanes)
         self.layer = layer
         self.lanes = lanes
         self.inputs = layer.weight.shape[0]
-        self.sweeps = sweep_rows(layer.neurons.size, lanes)
+        self.layout = Layout((layer.neurons.size,), lanes)
+        self.sweeps = self.layout.rows
+        self._scales = layer.max_count > 1 or layer.least_count < 0 or len(layer.shifts) > 1
+        self.latency = 4 if self._scales else 3
+        sources = source_layout(self.inputs, layer.max_count, layer.least_count)
         super().__init__(
             {
-                "i": In(stream.Signature(source_layout(self.inputs, layer.max_count))),
+                "i": In(stream.Signature(sources)),
                 "o": Out(stream.Signature(current_beat(layer.neurons, lanes))),
             }
         )
@@ -195,7 +201,7 @@ class SynapseArray(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         layer = self.layer
-        weights = weight_rows(layer.weight, self.lanes).tolist()
+        weights = dense_rows(layer.weight, self.layout).tolist()
         memory: Memory = Memory(
             shape=data.ArrayLayout(signed(layer.weight_width), self.lanes),
             depth=len(weights),
@@ -204,59 +210,105 @@ class SynapseArray(wiring.Component):
         m.submodules.weights = memory
         read = memory.read_port()
         advance = Signal()
-        m.d.comb += advance.eq(~self.o.valid | self.o.ready)
+        m.d.comb += [advance.eq(~self.o.valid | self.o.ready), self.i.ready.eq(advance)]
 
-        # Fetch: the row of the source in this sweep, as often as the source spiked.
+        # Fetch: the row of the source in this sweep.
         base = Signal(range(len(weights)))
-        again = Signal()
-        m.d.comb += self.i.ready.eq(advance & ~again)
-        if layer.max_count > 1:
-            repeat = Signal.like(self.i.p.count)
-            m.d.comb += again.eq(repeat + 1 < self.i.p.count)
-            with m.If(advance & self.i.valid):
-                m.d.sync += repeat.eq(Mux(again, repeat + 1, 0))
         with m.If(self.i.valid & self.i.ready & self.i.p.last):
             m.d.sync += base.eq(Mux(self.i.p.final, 0, base + self.inputs))
         row = Signal(range(len(weights)))
-        fetched = Signal()
-        fetched_none = Signal()
-        fetched_last = Signal()
-        fetched_restart = Signal()
+        fetched: Any = Signal(self._stage)
         with m.If(advance):
             m.d.sync += [
                 row.eq(base + self.i.p.address),
-                fetched.eq(self.i.valid),
-                fetched_none.eq(self.i.p.count == 0),
-                fetched_last.eq(self.i.valid & self.i.p.last & ~again),
-                fetched_restart.eq(self.i.p.restart),
+                fetched.adds.eq(self.i.valid & (self.i.p.count != 0)),
+                fetched.last.eq(self.i.valid & self.i.p.last),
+                fetched.restart.eq(self.i.p.restart),
+                fetched.count.eq(self.i.p.count),
+                fetched.place.eq(self._place(m)),
             ]
 
         # Read.
-        weighed = Signal()
-        weighed_last = Signal()
-        weighed_restart = Signal()
+        weighed: Any = Signal(self._stage)
         m.d.comb += [read.addr.eq(row), read.en.eq(advance)]
         with m.If(advance):
-            m.d.sync += [
-                weighed.eq(fetched & ~fetched_none),
-                weighed_last.eq(fetched_last),
-                weighed_restart.eq(fetched_restart),
+            m.d.sync += weighed.eq(fetched)
+        terms: list[Value] = [read.data[k] for k in range(self.lanes)]
+
+        # Multiply.
+        if self._scales:
+            products = [
+                Signal(signed(layer.accumulator_width), name=f"product_{k}")
+                for k in range(self.lanes)
             ]
+            multiplied: Any = Signal(self._stage)
+            with m.If(advance):
+                m.d.sync += multiplied.eq(weighed)
+                m.d.sync += [
+                    product.eq(self._scaled(m, k, term, weighed))
+                    for k, (product, term) in enumerate(zip(products, terms, strict=True))
+                ]
+            weighed, terms = multiplied, list(products)
 
         # Accumulate.
         begin = Signal(init=1)
         with m.If(advance):
             m.d.sync += [
-                self.o.valid.eq(weighed_last),
-                self.o.p.restart.eq(weighed_restart),
+                self.o.valid.eq(weighed.last),
+                self.o.p.restart.eq(weighed.restart),
             ]
-            with m.If(weighed_last):
+            with m.If(weighed.last):
                 m.d.sync += begin.eq(1)
-            with m.Elif(weighed):
+            with m.Elif(weighed.adds):
                 m.d.sync += begin.eq(0)
-        for k in range(self.lanes):
+        for k, term in enumerate(terms):
             total = Signal(signed(layer.accumulator_width), name=f"total_{k}")
-            with m.If(advance & (weighed | weighed_last)):
-                m.d.sync += total.eq(Mux(begin, 0, total) + Mux(weighed, read.data[k], 0))
-            m.d.comb += self.o.p.current[k].eq(total << layer.weight_shift)
+            with m.If(advance & (weighed.adds | weighed.last)):
+                m.d.sync += total.eq(Mux(begin, 0, total) + Mux(weighed.adds, term, 0))
+            m.d.comb += self.o.p.current[k].eq(total << min(layer.shifts))
         return m
+
+    @property
+    def _shifts(self) -> list[int]:
+        """The left shifts that there are, beyond the least."""
+        return sorted({shift - min(self.layer.shifts) for shift in self.layer.shifts})
+
+    @property
+    def _stage(self) -> data.StructLayout:
+        """What goes along with a row of weights."""
+        return data.StructLayout(
+            {
+                "adds": 1,
+                "last": 1,
+                "restart": 1,
+                "count": self.i.p.count.shape(),
+                "place": range(len(self._shifts)),
+            }
+        )
+
+    def _place(self, m: Module) -> Value:
+        """Number of the shift of the source's weights."""
+        place = Signal(range(len(self._shifts)))
+        if len(self._shifts) > 1:
+            least = min(self.layer.shifts)
+            starts = [
+                (k, self._shifts.index(shift - least))
+                for k, shift in enumerate(self.layer.shifts)
+                if k == 0 or shift != self.layer.shifts[k - 1]
+            ]
+            for start, number in starts:
+                with m.If(self.i.p.address >= start):
+                    m.d.comb += place.eq(number)
+        return place
+
+    def _scaled(self, m: Module, lane: int, weight: Value, stage: data.View) -> Value:
+        counted = self.layer.max_count > 1 or self.layer.least_count < 0
+        value = weight * stage.count if counted else weight
+        if len(self._shifts) == 1:
+            return value
+        scaled = Signal(signed(self.layer.accumulator_width), name=f"scaled_{lane}")
+        with m.Switch(stage.place):
+            for k, shift in enumerate(self._shifts):
+                with m.Case(k):
+                    m.d.comb += scaled.eq(value << shift)
+        return scaled

@@ -13,8 +13,8 @@ from spikeloom.reference.scenario import Scenario
 from spikeloom.rtl_gen.emit import describe, emit_verilog, header_lines
 from spikeloom.sim.amaranth_sim import play_in_amaranth
 from spikeloom.sim.check import check_words
-from spikeloom.sim.player import PLAYER, player_verilog
-from spikeloom.sim.runner import Job, SimulationError, simulate
+from spikeloom.sim.playback import play
+from spikeloom.sim.player import player_verilog
 from spikeloom.sim.tools import find_simulators
 from spikeloom.sim.vectors import Design, Vectors, decode_outputs, decode_rows, vectors
 
@@ -106,7 +106,8 @@ def run_engine(
         difference = _difference(both, *seen) or stopped
     else:
         version = find_simulators()[engine].found or ""
-        difference = _play(engine, top, both, folder, profile, gap)
+        sources = _written(top, folder, profile)
+        difference = play(engine, sources, both, folder, gap=gap)
         log = [line.split() for line in (folder / "outputs.log").read_text().splitlines()]
         outputs = _known(word for _, word in log)
         rows = _known((folder / "rows.log").read_text().split())
@@ -116,28 +117,13 @@ def run_engine(
     return EngineRun(engine, version, spikes, membrane, difference, cycles, monotonic() - start)
 
 
-def _play(engine: str, top: Design, both: Vectors, folder: Path, profile: str, gap: int) -> str:
-    """Simulate; returns the first difference."""
-    both.save(folder / "vectors")
-    design = folder / f"{_MODULE}.v"
+def _written(top: Design, folder: Path, profile: str) -> list[Path]:
+    """The design and its player as Verilog files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    design, player = folder / f"{_MODULE}.v", folder / "player.v"
     design.write_text(emit_verilog(top, _MODULE, header_lines(top, profile)))
-    player = folder / "player.v"
     player.write_text(player_verilog(describe(top, _MODULE, profile)))
-    verdict = simulate(
-        Job(
-            simulator=engine,
-            sources=[str(design.resolve()), str(player.resolve())],
-            top=PLAYER,
-            module="spikeloom.sim.playback",
-            folder=str(folder),
-            plusargs=[f"gap={gap}"],
-        )
-    )
-    if not verdict.passed and not verdict.failed:
-        raise SimulationError(f"{engine} ran no test; see {folder / 'log.txt'}")
-    if verdict.equal:
-        return ""
-    return "; ".join(filter(None, verdict.failed.values())) or "a test failed without a message"
+    return [design, player]
 
 
 def _difference(both: Vectors, outputs: Sequence[str], rows: Sequence[str]) -> str:

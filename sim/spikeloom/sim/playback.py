@@ -1,27 +1,117 @@
-"""cocotb test that lets the player play, then compares: Python wakes twice in a run."""
+"""Runs the player in a simulator, without Python in the loop."""
 
+import hashlib
+import shutil
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-
-import cocotb
-from cocotb.triggers import RisingEdge, Timer
 
 from spikeloom.sim.check import check_words
+from spikeloom.sim.player import TOP
+from spikeloom.sim.runner import SimulationError, build_folder, last_line, run_child
+from spikeloom.sim.tools import find_simulators
 from spikeloom.sim.vectors import Vectors
 
 __all__ = ["play"]
 
 
-@cocotb.test()
-async def play(dut: Any) -> None:
-    """All vectors of the working folder, at the simulator's own speed."""
-    vectors = Vectors.load(Path("vectors"))
-    dut.rst.value = 1
-    await Timer(43, "ns")
-    dut.rst.value = 0
-    await RisingEdge(dut.done)
-    outputs = [line.split()[1] for line in Path("outputs.log").read_text().splitlines()]
-    check_words("o", outputs, vectors.outputs)
-    check_words("probe_o", Path("rows.log").read_text().split(), vectors.rows)
-    assert not int(dut.stuck.value), "the design stopped before its last word came out"
-    assert not int(dut.error.value), "the design took legal events for illegal ones"
+def play(
+    simulator: str, sources: Sequence[Path], vectors: Vectors, folder: Path, *, gap: int = 0
+) -> str:
+    """Build the player, unless the very same is built already, and let it play.
+
+    It leaves ``outputs.log`` and ``rows.log`` in the folder: what came out, with the cycle before
+    each output.
+
+    Parameters
+    ----------
+    simulator
+        ``"verilator"`` or ``"icarus"``.
+    sources
+        The design and the player, in Verilog.
+    vectors
+        What is played, and what must come out.
+    folder
+        Where it is built and run.
+    gap
+        As :func:`~spikeloom.sim.engine.run_engine`'s.
+
+    Returns
+    -------
+    The first difference, or an empty string.
+
+    Raises
+    ------
+    SimulationError
+        If the simulator is missing, refuses the design or crashes; the message names the log.
+    """
+    tool = find_simulators()[simulator]
+    if tool.found is None:
+        raise SimulationError(f"{simulator} was not found; to get it: {tool.remedy}")
+    vectors.save(folder / "vectors")
+    program = _built(simulator, tool.found, sources, folder)
+    log = folder / "play.txt"
+    path = str(program.resolve())
+    run = ["vvp", "-n", path] if simulator == "icarus" else [path]
+    code = run_child([*run, f"+gap={gap}"], log, folder)
+    words = log.read_text(errors="replace").splitlines()
+    ended = next((line for line in words if line.startswith("ended ")), None)
+    if code or ended is None:
+        raise SimulationError(
+            f"{simulator} did not finish; its output ends in {last_line(log)!r} (all of it is in"
+            f" {log})"
+        )
+    return _difference(ended, vectors, folder)
+
+
+def _built(simulator: str, version: str, sources: Sequence[Path], folder: Path) -> Path:
+    """The program that plays, built in a folder that make can stand."""
+    command = _command(simulator)
+    digest = hashlib.sha256(repr((simulator, version, command)).encode())
+    for source in sources:
+        digest.update(source.read_bytes())
+    key = digest.hexdigest()
+    build = build_folder(folder, key)
+    program = build / TOP
+    stamp = folder / "built"
+    if stamp.is_file() and stamp.read_text() == key and program.is_file():
+        return program
+    stamp.unlink(missing_ok=True)
+    shutil.rmtree(build, ignore_errors=True)
+    build.mkdir(parents=True)
+    for source in sources:
+        shutil.copyfile(source, build / source.name)
+    log = folder / "build.txt"
+    code = run_child([*command, *(source.name for source in sources)], log, build)
+    if code or not program.is_file():
+        raise SimulationError(
+            f"{simulator} refused the design: {last_line(log)!r} (all of it is in {log})"
+        )
+    stamp.write_text(key)
+    return program
+
+
+def _command(simulator: str) -> list[str]:
+    if simulator == "icarus":
+        return ["iverilog", "-g2012", "-s", TOP, "-o", TOP]
+    # The player makes its own clock, for which Verilator needs coroutines. A design's memories
+    # are initialised by code, over which the compiler takes its time from -O2 on.
+    flags = ["-CFLAGS", "-fcoroutines -O1"]
+    return [
+        *("verilator", "--binary", "--timing", "-Wno-fatal", "-O3", *flags, "-j", "0"),
+        *("--top-module", TOP, "--Mdir", ".", "-o", TOP),
+    ]
+
+
+def _difference(ended: str, vectors: Vectors, folder: Path) -> str:
+    outputs = [line.split()[1] for line in (folder / "outputs.log").read_text().splitlines()]
+    try:
+        check_words("o", outputs, vectors.outputs)
+        check_words("probe_o", (folder / "rows.log").read_text().split(), vectors.rows)
+    except AssertionError as error:
+        return str(error)
+    if ended != "ended stuck=0 error=0":
+        return {
+            "ended stuck=1 error=0": "the design stopped before its last word came out",
+            "ended stuck=0 error=1": "the design took legal events for illegal ones",
+        }.get(ended, f"the design went wrong: {ended.removeprefix('ended ')}")
+    return ""

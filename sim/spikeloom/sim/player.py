@@ -1,14 +1,14 @@
 """A Verilog testbench that plays vectors at the simulator's own speed.
 
 Waking Python at every clock edge holds a simulator to some ten thousand cycles a second. The player
-reads its commands from a file and writes what it sees to files; cocotb wakes when it is done.
+reads its commands from a file and writes what it sees to files.
 """
 
 from typing import Any
 
-__all__ = ["PLAYER", "player_verilog"]
+__all__ = ["TOP", "player_verilog"]
 
-PLAYER = "player"
+TOP = "playback"
 """Name of the testbench's top module."""
 
 _TEMPLATE = """\
@@ -103,6 +103,18 @@ module player (
             stuck <= 1;
             done <= 1;
         end
+    end
+endmodule
+
+module playback;
+    reg rst = 1;
+    wire done, stuck, error;
+    player player (.rst(rst), .done(done), .stuck(stuck), .error(error));
+    initial begin
+        #43 rst = 0;
+        @(posedge done);
+        $display("ended stuck=%b error=%b", stuck, error);
+        $finish;
     end
 endmodule
 """

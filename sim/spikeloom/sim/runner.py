@@ -17,7 +17,15 @@ from xml.etree import ElementTree
 
 from spikeloom.sim.tools import environment, find_simulators
 
-__all__ = ["Job", "SimulationError", "Verdict", "simulate"]
+__all__ = [
+    "Job",
+    "SimulationError",
+    "Verdict",
+    "build_folder",
+    "last_line",
+    "run_child",
+    "simulate",
+]
 
 
 class SimulationError(RuntimeError):
@@ -104,30 +112,44 @@ def simulate(job: Job) -> Verdict:
     results = folder / "results.xml"
     results.unlink(missing_ok=True)
     start = monotonic()
-    with (folder / "log.txt").open("w") as log:
-        child = subprocess.Popen(
-            [sys.executable, "-m", "spikeloom.sim.runner", json.dumps(asdict(job))],
-            env=environment(),
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-        try:
-            child.wait()
-        except BaseException:
-            os.killpg(child.pid, signal.SIGTERM)
-            child.wait()
-            raise
+    command = [sys.executable, "-m", "spikeloom.sim.runner", json.dumps(asdict(job))]
+    run_child(command, folder / "log.txt")
     if not results.is_file():
         raise SimulationError(
-            f"{job.simulator} did not finish; its output ends in {_last_line(folder / 'log.txt')!r}"
+            f"{job.simulator} did not finish; its output ends in {last_line(folder / 'log.txt')!r}"
             f" (all of it is in {folder / 'log.txt'})"
         )
     passed, failed = _read_results(results)
     return Verdict(job.simulator, passed, failed, monotonic() - start, results)
 
 
-def _last_line(log: Path) -> str:
+def run_child(command: Sequence[str], log: Path, folder: Path | None = None) -> int:
+    """Run a program where the simulators are found; whatever ends this process ends it too.
+
+    Returns
+    -------
+    Its exit code; what it prints is in the log.
+    """
+    with log.open("w") as output:
+        child = subprocess.Popen(
+            command,
+            env=environment(),
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            return child.wait()
+        except BaseException:
+            os.killpg(child.pid, signal.SIGTERM)
+            child.wait()
+            raise
+
+
+def last_line(log: Path) -> str:
+    """The last line of a log that tells of an error, else the last."""
     lines = log.read_text(errors="replace").strip().splitlines() or [""]
     errors = [line for line in lines if "error" in line.lower() or "***" in line]
     return (errors or lines)[-1].strip()
@@ -154,7 +176,7 @@ def _run(job: Job) -> None:
     folder = Path(job.folder).resolve()
     runner = get_runner(job.simulator)
     key = _content_key(job)
-    build = _build_folder(folder, key)
+    build = build_folder(folder, key)
     stamp = folder / "built"
     if not stamp.is_file() or stamp.read_text() != key or not build.is_dir():
         stamp.unlink(missing_ok=True)
@@ -184,7 +206,7 @@ def _run(job: Job) -> None:
     )
 
 
-def _build_folder(folder: Path, key: str) -> Path:
+def build_folder(folder: Path, key: str) -> Path:
     """Where to build: GNU make, which Verilator calls, cannot in a folder with spaces."""
     if any(character.isspace() for character in str(folder)):
         return Path(tempfile.gettempdir()) / f"spikeloom-{os.getuid()}-{key[:32]}"

@@ -6,6 +6,7 @@ words must come out.
 """
 
 import enum
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +19,7 @@ from numpy.typing import NDArray
 
 from spikeloom.reference.events import TICK, events_to_raster, raster_to_events
 from spikeloom.reference.fixed import IntArray
-from spikeloom.reference.memory_map import sweep_rows
-from spikeloom.reference.neuron_fixed import NeuronConfig
+from spikeloom.reference.memory_map import Layout
 from spikeloom.reference.scenario import Scenario
 from spikeloom.rtl_gen.network import NetworkTop
 from spikeloom.rtl_gen.neuron import NeuronArray
@@ -112,17 +112,17 @@ def vectors(top: Design, scenario: Scenario, *, probe: bool) -> Vectors:
         other as fast as the design takes them.
     """
     if isinstance(top, NetworkTop):
+        _check_ports(top)
         words, step_ends = _event_words(top.i.p.shape(), scenario.stimulus)
         outputs, output_ends = _event_words(top.o.p.shape(), scenario.spikes)
-        populations = [(p.layer.neurons, p.lanes) for p in top.populations]
     else:
         words, step_ends = _row_words(top, scenario.stimulus, "current")
         outputs, output_ends = _row_words(top, scenario.spikes, "count")
-        populations = [(top.config, top.lanes)]
+    layouts = _layouts(top)
     if not probe:
         return Vectors([(Command.SEND, word) for word in words], outputs, [])
 
-    sweeps = [(Command.PROBE, word) for word in _probe_words(top, populations)]
+    sweeps = [(Command.PROBE, word) for word in _probe_words(top, layouts)]
     commands: list[tuple[int, int]] = []
     start = 0
     for end, awaited in zip(step_ends, output_ends, strict=True):
@@ -132,8 +132,7 @@ def vectors(top: Design, scenario: Scenario, *, probe: bool) -> Vectors:
         start = end
     width = Shape.cast(top.probe_o.p.shape().elem_shape).width
     columns = [
-        _packed_rows(v, lanes, width)
-        for v, (_, lanes) in zip(scenario.membrane, populations, strict=True)
+        _packed_rows(v, layout, width) for v, layout in zip(scenario.membrane, layouts, strict=True)
     ]
     rows = [word for step in zip(*columns, strict=True) for part in step for word in part]
     return Vectors(commands, outputs, rows)
@@ -154,13 +153,13 @@ def decode_outputs(top: Design, words: Sequence[int], samples: int, steps: int) 
     layout = top.o.p.shape()
     if isinstance(top, NetworkTop):
         array = np.array(words, dtype=np.int64)
-        events = [_field(layout, name, array) for name in ("kind", "address", "count")]
-        raster = events_to_raster(
-            np.stack(events, axis=1), steps, top.network.layers[-1].neurons.size
-        )
+        shape = _output_shape(top)
+        address = _flat_address(layout, array, shape)
+        events = [_field(layout, "kind", array), address, _field(layout, "count", array)]
+        raster = events_to_raster(np.stack(events, axis=1), steps, math.prod(shape))
         if len(raster) != samples:
             raise ValueError(f"words must be those of {samples} samples, not {len(raster)}")
-        return raster
+        return raster.reshape(samples, steps, *shape)
     if len(words) != samples * steps * top.rows:
         raise ValueError(f"words must be {samples * steps * top.rows}, not {len(words)}")
     counts = _unpacked_rows(words, top.lanes, top.config.count_width, signed=False)
@@ -181,31 +180,39 @@ def decode_rows(
     ValueError
         If the words are not those of so many samples and steps.
     """
-    if isinstance(top, NetworkTop):
-        sizes = [(p.layer.neurons.size, p.lanes) for p in top.populations]
-    else:
-        sizes = [(top.config.size, top.lanes)]
+    layouts = _layouts(top)
     layout = top.probe_o.p.shape()
     width = Shape.cast(layout.elem_shape).width
-    rows = [sweep_rows(size, lanes) for size, lanes in sizes]
+    rows = [each.rows for each in layouts]
     if len(words) != samples * steps * sum(rows):
         raise ValueError(f"words must be {samples * steps * sum(rows)}, not {len(words)}")
     values = _unpacked_rows(words, layout.length, width, signed=True)
     values = values.reshape(samples, steps, sum(rows), layout.length)
     parts = np.split(values, np.cumsum(rows)[:-1], axis=2)
     return tuple(
-        part[..., :lanes].reshape(samples, steps, -1)[:, :, :size]
-        for part, (size, lanes) in zip(parts, sizes, strict=True)
+        each.from_rows(part[..., : each.lanes]).reshape(samples, steps, *each.shape)
+        for part, each in zip(parts, layouts, strict=True)
     )
 
 
 def _event_words(layout: data.Layout, raster: NDArray[Any]) -> tuple[list[int], list[int]]:
-    """Words of a raster's events, and the number of words up to the end of each step."""
-    events = raster_to_events(raster)
-    word = sum(
-        column << layout[name].offset
-        for name, column in zip(("kind", "address", "count"), events.T, strict=True)
-    )
+    """Words of a raster's events, and the number of words up to the end of each step.
+
+    Events come in the order of the hardware's rows: positions, and in each the channels.
+    """
+    samples, steps, *shape = raster.shape
+    ordered = np.moveaxis(raster, 2, -1)
+    events = raster_to_events(ordered.reshape(samples, steps, -1))
+    kind, address, count = events.T
+    word = kind << layout["kind"].offset
+    places = np.unravel_index(address, ordered.shape[2:])
+    names = {1: ("",), 2: ("x", "c"), 3: ("y", "x", "c")}[len(shape)]
+    start = layout["address"].offset
+    for name, place in zip(names, places, strict=True):
+        inner = layout["address"].shape[name].offset if name else 0
+        word = word | place << (start + inner)
+    width = Shape.cast(layout["count"].shape).width
+    word = word | (count & ((1 << width) - 1)) << layout["count"].offset
     ends = np.flatnonzero(events[:, 0] == TICK) + 1
     return word.tolist(), ends.tolist()
 
@@ -215,7 +222,7 @@ def _row_words(top: NeuronArray, values: NDArray[Any], field: str) -> tuple[list
     layout = (top.i if field == "current" else top.o).p.shape()
     width = Shape.cast(layout[field].shape.elem_shape).width
     samples, steps, _ = values.shape
-    words = np.array(_packed_rows(values, top.lanes, width), dtype=object)
+    words = np.array(_packed_rows(values, top.layout, width), dtype=object)
     words = (words << layout[field].offset).reshape(samples, steps, top.rows)
     words[:, 0, 0] |= 1 << layout["restart"].offset
     if field == "count":
@@ -224,26 +231,59 @@ def _row_words(top: NeuronArray, values: NDArray[Any], field: str) -> tuple[list
     return words.ravel().tolist(), ends.tolist()
 
 
-def _probe_words(top: Design, populations: Iterable[tuple[NeuronConfig, int]]) -> list[int]:
+def _check_ports(top: NetworkTop) -> None:
+    if len(top.input_layouts) > 1 or len(top.output_layouts) > 1:
+        raise ValueError(
+            "the testbench plays networks with one input and one output, not"
+            f" {len(top.input_layouts)} and {len(top.output_layouts)}"
+        )
+
+
+def _output_shape(top: NetworkTop) -> tuple[int, ...]:
+    (source,) = top.network.outputs.values()
+    return top.network.shape(source)
+
+
+def _layouts(top: Design) -> list[Layout]:
+    """Where the neurons of each population lie."""
+    if isinstance(top, NetworkTop):
+        return [each.layout for each in top.populations]
+    return [top.layout]
+
+
+def _flat_address(layout: data.Layout, words: IntArray, shape: tuple[int, ...]) -> IntArray:
+    """Numbers in the flat array that the addresses of events stand for."""
+    address = _field(layout, "address", words)
+    if len(shape) == 1:
+        return address
+    inner = layout["address"].shape
+    places = [
+        _field(inner, name, address)
+        for name in ("c", "y", "x")[:1] + (("x",) if len(shape) == 2 else ("y", "x"))
+    ]
+    number = np.zeros_like(address)
+    for place, size in zip(places, shape, strict=True):
+        number = number * size + place
+    return number
+
+
+def _probe_words(top: Design, layouts: Iterable[Layout]) -> list[int]:
     """Words that ask for all rows of all populations."""
     layout = top.probe_i.p.shape() if isinstance(top, NetworkTop) else None
     return [
         row if layout is None else k << layout["population"].offset | row << layout["row"].offset
-        for k, (neurons, lanes) in enumerate(populations)
-        for row in range(sweep_rows(neurons.size, lanes))
+        for k, each in enumerate(layouts)
+        for row in range(each.rows)
     ]
 
 
-def _packed_rows(values: NDArray[Any], lanes: int, width: int) -> list[list[int]]:
-    """For each step of each sample one word a row; neuron ``n`` in lane ``n % lanes``."""
-    samples, steps, size = values.shape
-    rows = sweep_rows(size, lanes)
-    padded = np.zeros((samples * steps, rows * lanes), dtype=np.int64)
-    padded[:, :size] = values.reshape(-1, size)
-    unsigned = padded & ((1 << width) - 1)
-    words = np.zeros((samples * steps, rows), dtype=object)
-    for lane in range(lanes):
-        words |= unsigned[:, lane::lanes].astype(object) << (width * lane)
+def _packed_rows(values: NDArray[Any], layout: Layout, width: int) -> list[list[int]]:
+    """For each step of each sample one word a row."""
+    samples, steps = values.shape[:2]
+    rows = layout.by_row(values.reshape(samples * steps, -1)) & ((1 << width) - 1)
+    words = np.zeros(rows.shape[:2], dtype=object)
+    for lane in range(layout.lanes):
+        words |= rows[..., lane].astype(object) << (width * lane)
     return words.tolist()
 
 
@@ -258,7 +298,10 @@ def _unpacked_rows(words: Sequence[int], lanes: int, width: int, *, signed: bool
 
 def _field(layout: data.Layout, name: str, words: IntArray) -> IntArray:
     field = layout[name]
-    return words >> field.offset & ((1 << Shape.cast(field.shape).width) - 1)
+    shape = Shape.cast(field.shape)
+    value = words >> field.offset & ((1 << shape.width) - 1)
+    half = 1 << (shape.width - 1)
+    return (value ^ half) - half if shape.signed else value
 
 
 def _write_lines(path: Path, lines: Iterable[str]) -> None:

@@ -7,10 +7,11 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.sim import Simulator
 
+from spikeloom.reference.dense import FixedDense, dense_layers, fixed_stack
 from spikeloom.reference.events import events_to_raster, raster_to_events
 from spikeloom.reference.fixed import QFormat
 from spikeloom.reference.link_codec import decode_events, encode_events
-from spikeloom.reference.network import FixedDense, FixedNetwork
+from spikeloom.reference.network import FixedNetwork
 from spikeloom.reference.neuron_fixed import NeuronConfig
 from spikeloom.reference.simulate import run_fixed
 from spikeloom.rtl_gen.events import event_stream
@@ -32,7 +33,7 @@ def small_network() -> FixedNetwork:
         )
         for inputs, size in ((10, 6), (6, 3))
     ]
-    return FixedNetwork.stack(tuple(layers), "test")
+    return fixed_stack(tuple(layers), "test")
 
 
 class Deaf(wiring.Component):
@@ -88,7 +89,10 @@ def test_wrong_network() -> None:
 
 def test_equals_golden_model(line_levels, line_bytes) -> None:
     network = small_network()
-    inputs, outputs = network.layers[0].weight.shape[0], network.layers[-1].neurons.size
+    inputs, outputs = (
+        dense_layers(network)[0].weight.shape[0],
+        dense_layers(network)[-1].neurons.size,
+    )
     raster = np.random.default_rng(1).random((2, 6, inputs)) < 0.4
     expected = run_fixed(network, raster).output
     assert 0 < expected.sum() < expected.size
