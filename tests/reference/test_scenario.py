@@ -8,6 +8,8 @@ import pytest
 
 from spikeloom.reference.dense import FixedDense, fixed_stack
 from spikeloom.reference.fixed import QFormat
+from spikeloom.reference.maps import Dense
+from spikeloom.reference.network import Connection, FixedInput, FixedNetwork, FixedPopulation
 from spikeloom.reference.neuron_fixed import NeuronConfig
 from spikeloom.reference.scenario import Scenario
 
@@ -179,3 +181,17 @@ def test_load_damaged(scenario: Scenario, tmp_path: Path) -> None:
         else:
             assert equal(found, scenario)
     assert refused > 200
+
+
+def test_signed_words_are_kept() -> None:
+    neurons = NeuronConfig(size=1, state=QFormat(word_length=16), current_width=16, threshold=32767)
+    population = FixedPopulation(
+        shape=(1,),
+        neurons=neurons,
+        connections=(Connection(source="in", maps=(Dense(np.array([[1]])),)),),
+    )
+    inputs = {"in": FixedInput(shape=(1,), low=-300, high=40)}
+    network = FixedNetwork(inputs, {"a": population}, {"out": "a"}, "signed")
+    scenario = Scenario.of(network, np.array([[[-300], [40], [-1]]]))
+    assert scenario.stimulus.ravel().tolist() == [-300, 40, -1]
+    assert scenario.membrane[0].ravel().tolist() == [-300, -260, -261]

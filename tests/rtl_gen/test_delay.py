@@ -364,7 +364,7 @@ class Loop(wiring.Component):
         return m
 
 
-@every_pace
+@pytest.mark.parametrize("pace", PACES[::3])
 @pytest.mark.parametrize("delay", [1, 2, 4])
 @pytest.mark.parametrize(("size", "depth"), [(1, 2), (3, 2), (3, 40)])
 def test_merge_of_a_loop(
@@ -372,12 +372,12 @@ def test_merge_of_a_loop(
 ) -> None:
     """Nothing of the sequence before; sequences of one step follow each other too."""
     rng = random.Random(size + delay)
-    (steps,) = together(rng, [size], 40)
+    (steps,) = together(rng, [size], 30)
     loop = Loop(size, delay, depth)
     b = bench(loop, seed=delay)
     b.source(loop.i, words(loop.layout, events_of(steps)), chance=pace[0])
     sink = b.sink(loop.o, chance=pace[1])
-    b.run_until(lambda: sum(e[0] == TICK for e in found(loop.joined, sink.words)) == 40, 20)
+    b.run_until(lambda: sum(e[0] == TICK for e in found(loop.joined, sink.words)) == 30, 20)
     age = 0
     for at, (restart, spikes) in enumerate(split(found(loop.joined, sink.words))):
         age = 0 if steps[at][0] else age

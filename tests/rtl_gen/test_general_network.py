@@ -611,3 +611,27 @@ def test_population_that_hears_nothing() -> None:
     net = network({"in": FixedInput(shape=(2,))}, populations, "a")
     with pytest.raises(ValueError, match=r"^population 'b' must hear a source that closes no loop"):
         NetworkTop(net, 2)
+
+
+@pytest.mark.parametrize("whole_steps", [False, True])
+def test_guard_of_restarts_in_mid_step(bench: Any, whole_steps: bool) -> None:
+    """What several sources make one step of cannot be taken back by one of them."""
+    guard = EventGuard(3, 1, whole_steps=whole_steps)
+    b = bench(guard)
+    kinds = [EventKind.RESTART, EventKind.SPIKE, EventKind.RESTART, EventKind.TICK]
+    kinds += [EventKind.RESTART, EventKind.TICK]
+    spike = EventKind.SPIKE
+    events = [{"kind": k, "address": 0, "count": int(k is spike)} for k in kinds]
+    b.source(guard.i, events)
+    sink = b.sink(guard.o)
+    expected = [k for n, k in enumerate(kinds) if not (whole_steps and n == 2)]
+    found = []
+
+    async def script(ctx: Any) -> None:
+        await b.until(ctx, lambda: len(sink.words) == len(expected))
+        await ctx.tick()
+        found.append(ctx.get(guard.error))
+
+    b.run(script)
+    assert [word["kind"] for word in sink.get()] == expected
+    assert found == [int(whole_steps)]

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from spikeloom.reference.fixed import IntArray
 from spikeloom.reference.maps import Shape
 
-__all__ = ["Layout", "by_lane", "dense_rows", "sweep_rows", "weight_rows"]
+__all__ = ["Layout", "dense_rows"]
 
 
 @dataclass(frozen=True)
@@ -105,45 +105,3 @@ def dense_rows(weight: ArrayLike, layout: Layout) -> IntArray:
     Integers of shape (rows * inputs, lanes).
     """
     return layout.by_row(weight).swapaxes(0, 1).reshape(-1, layout.lanes)
-
-
-def sweep_rows(size: int, lanes: int) -> int:
-    """Rows in which ``lanes`` lanes sweep over ``size`` neurons."""
-    return -(-size // lanes)
-
-
-def by_lane(values: ArrayLike, size: int, lanes: int) -> IntArray:
-    """One value a neuron, or one for all, as rows of one value a lane.
-
-    Neuron ``n`` lies in row ``n // lanes`` at lane ``n % lanes``; lanes without a neuron hold the
-    last neuron's value.
-
-    Returns
-    -------
-    Integers of shape (rows, lanes).
-    """
-    neurons = np.minimum(np.arange(sweep_rows(size, lanes) * lanes), size - 1)
-    return np.broadcast_to(np.asarray(values, dtype=np.int64), (size,))[neurons].reshape(-1, lanes)
-
-
-def weight_rows(weight: ArrayLike, lanes: int) -> IntArray:
-    """The weight memory of a dense layer.
-
-    Row ``sweep * inputs + input`` holds the weights from that input to the ``lanes`` neurons of
-    that sweep; lanes without a neuron hold 0.
-
-    Parameters
-    ----------
-    weight
-        Integers of shape (inputs, neurons).
-
-    Returns
-    -------
-    Integers of shape (sweeps * inputs, lanes).
-    """
-    weight = np.asarray(weight, dtype=np.int64)
-    inputs, neurons = weight.shape
-    sweeps = sweep_rows(neurons, lanes)
-    padded = np.zeros((inputs, sweeps * lanes), dtype=np.int64)
-    padded[:, :neurons] = weight
-    return padded.reshape(inputs, sweeps, lanes).swapaxes(0, 1).reshape(-1, lanes)

@@ -24,6 +24,12 @@ _DAMAGES = (
 )
 
 
+def _kind(stimulus: NDArray[Any]) -> Any:
+    """The shortest integers that hold counts, or words."""
+    least, most = int(stimulus.min(initial=0)), int(stimulus.max(initial=0))
+    return np.result_type(np.min_scalar_type(least), np.min_scalar_type(most))
+
+
 @dataclass(frozen=True, eq=False)
 class Scenario:
     """A stimulus with the golden model's answer.
@@ -54,7 +60,7 @@ class Scenario:
         recording = run_fixed(network, stimulus)
         stimulus = np.asarray(stimulus)
         return cls(
-            stimulus.astype(np.uint8 if stimulus.max(initial=0) < 256 else np.uint16),
+            stimulus.astype(_kind(stimulus)),
             recording.output,
             tuple(recording.membrane.values()),
         )

@@ -33,6 +33,8 @@ class EventGuard(wiring.Component):
     ----------
     size, max_count, least
         As :class:`~spikeloom.rtl_gen.events.EventLayout`'s.
+    whole_steps
+        Whether a restart behind the first spike of a step is illegal too.
 
     Members
     -------
@@ -46,7 +48,15 @@ class EventGuard(wiring.Component):
     o: stream.Interface
     error: Signal
 
-    def __init__(self, size: int | ArrayShape, max_count: int, least: int = 0) -> None:
+    def __init__(
+        self,
+        size: int | ArrayShape,
+        max_count: int,
+        least: int = 0,
+        *,
+        whole_steps: bool = False,
+    ) -> None:
+        self.whole_steps = whole_steps
         self.shape = (size,) if isinstance(size, int) else tuple(size)
         self.max_count = max_count
         self.least = least
@@ -72,8 +82,10 @@ class EventGuard(wiring.Component):
                 m.d.comb += legal.eq(
                     self._exists(event.address) & (event.count != 0) & in_range & (spikes != size)
                 )
-            with m.Case(EventKind.TICK, EventKind.RESTART):
+            with m.Case(EventKind.TICK):
                 m.d.comb += legal.eq(1)
+            with m.Case(EventKind.RESTART):
+                m.d.comb += legal.eq((spikes == 0) if self.whole_steps else 1)
         m.d.comb += [
             self.o.payload.eq(event),
             self.o.valid.eq(self.i.valid & legal),
@@ -380,10 +392,12 @@ class NetworkTop(wiring.Component):
         """Guarded events of each input."""
         ends = {}
         errors = []
+        # Where several sources make a step, none can take back what it has sent of it.
+        joined = any(len(sources) > 1 for sources in self._sources.values())
         for port, (name, entry) in zip(
             _names("i", self.input_layouts), self.network.inputs.items(), strict=True
         ):
-            guard = EventGuard(entry.shape, entry.high, entry.low)
+            guard = EventGuard(entry.shape, entry.high, entry.low, whole_steps=joined)
             m.submodules[f"guard_{port}"] = guard
             connect(m, flipped(getattr(self, port)), guard.i)
             errors.append(guard.error)
