@@ -10,6 +10,7 @@ from spikeloom.reference.neuron_fixed import NeuronConfig
 from spikeloom.reference.scenario import Scenario
 from spikeloom.rtl_gen.network import NetworkTop
 from spikeloom.rtl_gen.neuron import NeuronArray
+from spikeloom.rtl_gen.weights import WeightStore
 from spikeloom.sim import engine as engine_module
 from spikeloom.sim.engine import run_engine
 from spikeloom.sim.vectors import Command, Vectors, vectors
@@ -57,6 +58,26 @@ def test_random_networks_in_amaranth(random_network, tmp_path, seed):
     network, lanes, stimulus = random_network(seed)
     scenario = Scenario.of(network, stimulus)
     _assert_all_equal(_run("amaranth", NetworkTop(network, lanes), scenario, tmp_path), scenario)
+
+
+@pytest.mark.parametrize("engine", ["icarus", "amaranth"])
+@pytest.mark.parametrize("seed", [300, 301])
+def test_loaded_weights(engine, random_network, tmp_path, seed):
+    if engine == "icarus" and engine_module.find_simulators()[engine].found is None:
+        pytest.skip("icarus was not found")
+    network, lanes, stimulus = random_network(seed)
+    scenario = Scenario.of(network, stimulus)
+    kinds = [WeightStore.SPRAM, WeightStore.AUTO, WeightStore.LOADED_BLOCK]
+    stores = [kinds[k % 3] for k in range(len(network.populations))]
+    loaded = _run(engine, NetworkTop(network, lanes, stores), scenario, tmp_path / "loaded", gap=50)
+    _assert_all_equal(loaded, scenario)
+    if engine == "icarus":
+        streams = {"loaded": NetworkTop(network, lanes, stores), "rom": NetworkTop(network, lanes)}
+        cycles = {
+            name: _run(engine, top, scenario, tmp_path / name).cycles
+            for name, top in streams.items()
+        }
+        assert cycles["loaded"] == cycles["rom"]
 
 
 @icarus

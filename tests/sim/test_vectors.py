@@ -7,7 +7,7 @@ from spikeloom.reference.neuron_fixed import NeuronConfig
 from spikeloom.reference.scenario import Scenario
 from spikeloom.rtl_gen.network import NetworkTop
 from spikeloom.rtl_gen.neuron import NeuronArray
-from spikeloom.sim.vectors import Command, Vectors, decode_outputs, decode_rows, vectors
+from spikeloom.sim.vectors import Command, Vectors, Wait, decode_outputs, decode_rows, vectors
 
 
 def _array(lanes: int = 2) -> NeuronArray:
@@ -39,7 +39,7 @@ def test_words_of_an_array_by_hand():
     scenario = Scenario(
         np.array([[[1, -1, 2]]]), np.array([[[0, 3, 1]]]), (np.array([[[-2, 5, 6]]]),)
     )
-    played = vectors(_array(), scenario, probe=True)
+    played = vectors(_array(), scenario, wait=Wait.STEP, probe=True)
     assert played.commands == [
         (Command.SEND, 0b1_1111_0001),
         (Command.SEND, 0b0_0000_0010),
@@ -59,7 +59,7 @@ def test_words_of_a_network_by_hand():
         np.array([[[1, 0], [0, 0]]]),
         (np.array([[[1, 2, 3], [4, 5, -1]]]), np.array([[[7, 8], [9, 10]]])),
     )
-    played = vectors(_network(), scenario, probe=True)
+    played = vectors(_network(), scenario, wait=Wait.STEP, probe=True)
     restart, tick, second = 0b0_0_10, 0b0_0_01, 0b1_1_00
     probes = [(Command.PROBE, word) for word in (0b0_0, 0b1_0, 0b0_1, 0b1_1)]
     assert played.commands == [
@@ -78,7 +78,7 @@ def test_words_of_a_network_by_hand():
 
 def test_without_probes_nothing_is_awaited():
     scenario = Scenario(np.array([[[0, 1]]]), np.array([[[1, 0]]]), ())
-    played = vectors(_network(), scenario, probe=False)
+    played = vectors(_network(), scenario, wait=Wait.NEVER, probe=False)
     assert {command for command, _ in played.commands} == {Command.SEND}
     assert played.rows == []
 
@@ -95,7 +95,7 @@ def test_decoding_inverts_encoding(make, seed):
         rng.integers(0, most + 1, (4, 5, sizes[-1])),
         tuple(rng.integers(-128, 128, (4, 5, size)) for size in sizes),
     )
-    played = vectors(top, scenario, probe=True)
+    played = vectors(top, scenario, wait=Wait.STEP, probe=True)
     assert np.array_equal(decode_outputs(top, played.outputs, 4, 5), scenario.spikes)
     for seen, expected in zip(decode_rows(top, played.rows, 4, 5), scenario.membrane, strict=True):
         assert np.array_equal(seen, expected)

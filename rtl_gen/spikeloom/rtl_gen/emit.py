@@ -163,7 +163,8 @@ def _population(top: Population | NeuronArray) -> dict[str, Any]:
         }
         memories = {
             "weights": {
-                "rows": top.weight_rows,
+                "rows": len(top.weights.rows),
+                "store": top.weights.store.name.lower().replace("_", "-"),
                 "width": top.population.weight_width * top.lanes,
                 "content": "lane 0 lowest; "
                 + (

@@ -1,7 +1,7 @@
 """Whole networks: events in, events out."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 
 import numpy as np
@@ -19,6 +19,7 @@ from spikeloom.reference.scatter import joined_tables, scatter_tables
 from spikeloom.rtl_gen.events import EventKind, EventLayout, coordinates, event_stream
 from spikeloom.rtl_gen.junction import Junction, Source
 from spikeloom.rtl_gen.population import DensePopulation, ScatterPopulation
+from spikeloom.rtl_gen.weights import WeightStore
 
 __all__ = ["EventFork", "EventGuard", "NetworkTop", "Population"]
 
@@ -168,6 +169,8 @@ class Population(wiring.Component):
         What its connections hear, in their order.
     lanes
         Neurons computed at once, 1 to 256.
+    store
+        What the weight memory is made of.
 
     Attributes
     ----------
@@ -179,8 +182,8 @@ class Population(wiring.Component):
         Rows of neurons.
     gathers : bool
         Whether it lists events rather than scatter them.
-    weight_rows : int
-        Rows of the weight memory.
+    weights : WeightMemory
+        The weight memory.
     patience : int
         Cycles in which it is bound to finish a step whose events are there.
 
@@ -192,13 +195,22 @@ class Population(wiring.Component):
         Events.
     probe_i, probe_o
         As :class:`~spikeloom.rtl_gen.neuron.NeuronArray`'s.
+    load
+        As :class:`~spikeloom.rtl_gen.weights.WeightMemory`'s.
     """
 
     o: stream.Interface
     probe_i: stream.Interface
     probe_o: stream.Interface
+    load: stream.Interface
 
-    def __init__(self, population: FixedPopulation, sources: Sequence[Source], lanes: int) -> None:
+    def __init__(
+        self,
+        population: FixedPopulation,
+        sources: Sequence[Source],
+        lanes: int,
+        store: WeightStore = WeightStore.AUTO,
+    ) -> None:
         self.population = population
         self.neurons = population.neurons
         self.lanes = lanes
@@ -209,14 +221,14 @@ class Population(wiring.Component):
         self.core: DensePopulation | ScatterPopulation
         if self.gathers:
             self.core = DensePopulation(
-                _joined_layer(population, sources), lanes, population.late_bias
+                _joined_layer(population, sources), lanes, population.late_bias, store
             )
         else:
-            self.core = self._scattering(sources, lanes)
+            self.core = self._scattering(sources, lanes, store)
         self.inputs = sum(math.prod(each.shape) for each in sources)
         self.layout = self.core.layout
         self.rows = self.core.rows
-        self.weight_rows = self.core.weight_rows
+        self.weights = self.core.weights
         self.patience = self.core.patience
         members = self.core.signature.members
         super().__init__(
@@ -227,10 +239,13 @@ class Population(wiring.Component):
                     if name != "o"
                 },
                 **{name: members[name] for name in ("o", "probe_i", "probe_o")},
+                **self.weights.load_member,
             }
         )
 
-    def _scattering(self, sources: Sequence[Source], lanes: int) -> ScatterPopulation:
+    def _scattering(
+        self, sources: Sequence[Source], lanes: int, store: WeightStore
+    ) -> ScatterPopulation:
         layout = Layout(self.population.shape, lanes)
         tables = [scatter_tables(each.connection.maps, each.shape, layout) for each in sources]
         shifts = chain.from_iterable(
@@ -238,7 +253,7 @@ class Population(wiring.Component):
             for each, table in zip(sources, tables, strict=True)
         )
         return ScatterPopulation(
-            self._junction.event, joined_tables(tables), list(shifts), self.population, lanes
+            self._junction.event, joined_tables(tables), list(shifts), self.population, lanes, store
         )
 
     def elaborate(self, platform: object) -> Module:
@@ -251,6 +266,8 @@ class Population(wiring.Component):
         connect(m, self.core.o, flipped(self.o))
         connect(m, flipped(self.probe_i), self.core.probe_i)
         connect(m, self.core.probe_o, flipped(self.probe_o))
+        if self.weights.store.loaded:
+            connect(m, flipped(self.load), self.core.load)
         return m
 
 
@@ -294,11 +311,15 @@ class NetworkTop(wiring.Component):
         What is computed, down to the last bit.
     lanes
         Lanes of each population, or one number for all.
+    stores
+        What each population's weight memory is made of, or one for all.
 
     Attributes
     ----------
     populations : tuple of Population
         The populations in the network's order.
+    loads : bool
+        Whether weights are loaded at start.
     input_layouts, output_layouts : dict of str to EventLayout
         Layouts of what goes in and out, by the names of inputs and outputs.
 
@@ -315,12 +336,16 @@ class NetworkTop(wiring.Component):
     probe_o
         The row's potentials, sign-extended to the widest state, for as many lanes as the widest
         population has; unused lanes hold 0.
+    load
+        Where weights are loaded: ``weight`` with its place, ``population``, ``row`` and ``lane``,
+        which must exist; :meth:`load_words` gives them all. Ready whenever the population reads no
+        weights.
 
     Raises
     ------
     TypeError, ValueError
-        If a number of lanes is not an integer from 1 to 256, their number is not that of the
-        populations, or a population cannot be built.
+        If a number of lanes is not an integer from 1 to 256, the number of lanes or stores is not
+        that of the populations, or a population cannot be built.
     """
 
     i: stream.Interface
@@ -328,12 +353,23 @@ class NetworkTop(wiring.Component):
     error: Signal
     probe_i: stream.Interface
     probe_o: stream.Interface
+    load: stream.Interface
 
-    def __init__(self, network: FixedNetwork, lanes: int | Sequence[int] = 8) -> None:
+    def __init__(
+        self,
+        network: FixedNetwork,
+        lanes: int | Sequence[int] = 8,
+        stores: WeightStore | Sequence[WeightStore] = WeightStore.AUTO,
+    ) -> None:
         count = len(network.populations)
         each = tuple(lanes) if isinstance(lanes, Sequence) else (lanes,) * count
         if len(each) != count:
             raise ValueError(f"lanes must be one number or {count}, one a layer, not {len(each)}")
+        made_of = (stores,) * count if isinstance(stores, WeightStore) else tuple(stores)
+        if len(made_of) != count:
+            raise ValueError(
+                f"stores must be one store or {count}, one a layer, not {len(made_of)}"
+            )
         self.network = network
         self._names = list(network.populations)
         self._sources = {name: _sources(network, name) for name in self._names}
@@ -342,9 +378,10 @@ class NetworkTop(wiring.Component):
             if all(each.loop for each in sources):
                 raise ValueError(f"population {name!r} must hear a source that closes no loop")
         self.populations = tuple(
-            Population(network.populations[name], self._sources[name], k)
-            for name, k in zip(self._names, each, strict=True)
+            Population(network.populations[name], self._sources[name], k, store)
+            for name, k, store in zip(self._names, each, made_of, strict=True)
         )
+        self.loads = any(store.loaded for store in made_of)
         self.input_layouts = {name: _layout(network, name) for name in network.inputs}
         self.output_layouts = {
             name: _layout(network, source) for name, source in network.outputs.items()
@@ -363,8 +400,39 @@ class NetworkTop(wiring.Component):
                 "error": Out(1),
                 "probe_i": In(stream.Signature(probe)),
                 "probe_o": Out(stream.Signature(data.ArrayLayout(signed(width), max(each)))),
+                **({"load": In(stream.Signature(self._load_layout()))} if self.loads else {}),
             }
         )
+
+    def _load_layout(self) -> data.StructLayout:
+        """A weight with its place, wide enough for those of all populations."""
+        loaded = [p.load.p.shape() for p in self.populations if p.weights.store.loaded]
+        widest = {
+            name: max((Shape.cast(each[name].shape) for each in loaded), key=lambda s: s.width)
+            for name in ("weight", "lane", "row")
+        }
+        return data.StructLayout(
+            {**widest, "population": max(1, bits_for(len(self.populations) - 1))}
+        )
+
+    def load_words(self) -> Iterator[dict[str, int]]:
+        """All weights as they are loaded, population by population, row by row."""
+        for k, population in enumerate(self.populations):
+            if population.weights.store.loaded:
+                for word in population.weights.loads():
+                    yield {**word, "population": k}
+
+    def _connect_load(self, m: Module) -> None:
+        for k, population in enumerate(self.populations):
+            if not population.weights.store.loaded:
+                continue
+            word = population.load.p
+            m.d.comb += [word[name].eq(self.load.p[name]) for name in ("weight", "lane", "row")]
+            with m.If(self.load.p.population == k):
+                m.d.comb += [
+                    population.load.valid.eq(self.load.valid),
+                    self.load.ready.eq(population.load.ready),
+                ]
 
     def _row_shape(self, k: int) -> Shape:
         return Shape.cast(self.populations[k].probe_i.p.shape())
@@ -386,6 +454,8 @@ class NetworkTop(wiring.Component):
             consumers[source].append(flipped(getattr(self, port)))
         for k, (name, end) in enumerate(ends.items()):
             _fan_out(m, k, end, consumers[name])
+        if self.loads:
+            self._connect_load(m)
         return m
 
     def _inputs(self, m: Module) -> dict[str, stream.Interface]:

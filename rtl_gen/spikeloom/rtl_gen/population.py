@@ -17,6 +17,7 @@ from spikeloom.rtl_gen.neuron import NeuronArray, check_lanes, current_beat, spi
 from spikeloom.rtl_gen.scatter import ScatterArray
 from spikeloom.rtl_gen.stream import StreamBuffer
 from spikeloom.rtl_gen.synapse import EventList, SynapseArray
+from spikeloom.rtl_gen.weights import WeightMemory, WeightStore
 
 __all__ = ["DensePopulation", "ScatterPopulation", "SpikeSerializer"]
 
@@ -149,11 +150,15 @@ class DensePopulation(wiring.Component):
         Neurons computed at once, 1 to 256.
     late_bias
         Currents that are added from a step of each sequence on.
+    store
+        What the weight memory is made of.
 
     Attributes
     ----------
     rows : int
         Rows of neurons, each computed in one sweep over the active sources.
+    weights : WeightMemory
+        As :class:`~spikeloom.rtl_gen.synapse.SynapseArray`'s.
     latency : int
         Cycles from a tick at the input to the first event of its step at the output (its tick,
         where no neuron spikes), without back-pressure, in a network at rest and with ``n`` active
@@ -165,19 +170,29 @@ class DensePopulation(wiring.Component):
         Events.
     probe_i, probe_o
         As :class:`~spikeloom.rtl_gen.neuron.NeuronArray`'s.
+    load
+        As :class:`~spikeloom.rtl_gen.weights.WeightMemory`'s.
     """
 
     i: stream.Interface
     o: stream.Interface
+    load: stream.Interface
     probe_i: stream.Interface
     probe_o: stream.Interface
 
-    def __init__(self, layer: FixedDense, lanes: int, late_bias: Sequence[LateBias] = ()) -> None:
+    def __init__(
+        self,
+        layer: FixedDense,
+        lanes: int,
+        late_bias: Sequence[LateBias] = (),
+        store: WeightStore = WeightStore.AUTO,
+    ) -> None:
         check_lanes(lanes)
         self.layer = layer
         self.lanes = lanes
         inputs = layer.weight.shape[0]
-        self._synapses = SynapseArray(layer, lanes)
+        self._synapses = SynapseArray(layer, lanes, store)
+        self.weights: WeightMemory = self._synapses.weights
         self.layout = self._synapses.layout
         self.rows = self.layout.rows
         self._sources = EventList(inputs, layer.max_count, self.rows, layer.least_count)
@@ -185,8 +200,7 @@ class DensePopulation(wiring.Component):
         # Spikes queue here, so that neurons and synapses don't wait on each event's consumer.
         self._buffer = StreamBuffer(spike_beat(layer.neurons, lanes))
         self._spikes = SpikeSerializer(layer.neurons, self.layout)
-        self.weight_rows = self.rows * inputs
-        self.patience = 3 * self.weight_rows + 2 * layer.neurons.size + 64
+        self.patience = 3 * self.rows * inputs + 2 * layer.neurons.size + 64
         self.latency = (
             self._sources.latency
             + self._synapses.latency
@@ -201,6 +215,7 @@ class DensePopulation(wiring.Component):
                 "o": self._spikes.signature.members["o"],
                 "probe_i": neurons["probe_i"],
                 "probe_o": neurons["probe_o"],
+                **self.weights.load_member,
             }
         )
 
@@ -219,6 +234,8 @@ class DensePopulation(wiring.Component):
         connect(m, self._spikes.o, flipped(self.o))
         connect(m, flipped(self.probe_i), self._neurons.probe_i)
         connect(m, self._neurons.probe_o, flipped(self.probe_o))
+        if self.weights.store.loaded:
+            connect(m, flipped(self.load), self._synapses.load)
         return m
 
 
@@ -240,11 +257,15 @@ class ScatterPopulation(wiring.Component):
         Weights and neurons.
     lanes
         Neurons computed at once, 1 to 256.
+    store
+        What the weight memory is made of.
 
     Attributes
     ----------
     rows : int
         Rows of neurons.
+    weights : WeightMemory
+        As :class:`~spikeloom.rtl_gen.scatter.ScatterArray`'s.
 
     Members
     -------
@@ -252,10 +273,13 @@ class ScatterPopulation(wiring.Component):
         Events.
     probe_i, probe_o
         As :class:`~spikeloom.rtl_gen.neuron.NeuronArray`'s.
+    load
+        As :class:`~spikeloom.rtl_gen.weights.WeightMemory`'s.
     """
 
     i: stream.Interface
     o: stream.Interface
+    load: stream.Interface
     probe_i: stream.Interface
     probe_o: stream.Interface
 
@@ -266,19 +290,21 @@ class ScatterPopulation(wiring.Component):
         shifts: Sequence[int],
         population: FixedPopulation,
         lanes: int,
+        store: WeightStore = WeightStore.AUTO,
     ) -> None:
         check_lanes(lanes)
         config = population.neurons
         self.lanes = lanes
         self.layout = Layout(population.shape, lanes)
         self.rows = self.layout.rows
+        beat = current_beat(config, lanes)
         self._synapses = ScatterArray(
-            event, tables, shifts, self.rows, population.weight_width, current_beat(config, lanes)
+            event, tables, shifts, self.rows, population.weight_width, beat, store
         )
+        self.weights: WeightMemory = self._synapses.weights
         self._neurons = NeuronArray(config, lanes, population.shape, population.late_bias)
         self._buffer = StreamBuffer(spike_beat(config, lanes))
         self._spikes = SpikeSerializer(config, self.layout)
-        self.weight_rows = len(tables.weights)
         reached = [
             sum(map(len, tables.height)) * sum(map(len, tables.width)) * sum(tables.groups),
             2 * config.size,
@@ -292,6 +318,7 @@ class ScatterPopulation(wiring.Component):
                 "o": self._spikes.signature.members["o"],
                 "probe_i": neurons["probe_i"],
                 "probe_o": neurons["probe_o"],
+                **self.weights.load_member,
             }
         )
 
@@ -308,4 +335,6 @@ class ScatterPopulation(wiring.Component):
         connect(m, self._spikes.o, flipped(self.o))
         connect(m, flipped(self.probe_i), self._neurons.probe_i)
         connect(m, self._neurons.probe_o, flipped(self.probe_o))
+        if self.weights.store.loaded:
+            connect(m, flipped(self.load), self._synapses.load)
         return m

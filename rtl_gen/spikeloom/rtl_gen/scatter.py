@@ -17,6 +17,7 @@ from amaranth.utils import bits_for
 
 from spikeloom.reference.scatter import ScatterTables
 from spikeloom.rtl_gen.events import EventKind, coordinates
+from spikeloom.rtl_gen.weights import WeightMemory, WeightStore
 
 __all__ = ["Accumulators", "Expander", "Lookup", "RowCounter", "ScatterArray"]
 
@@ -250,9 +251,7 @@ class Accumulators(wiring.Component):
     Parameters
     ----------
     weights
-        Rows of one integer a lane.
-    weight_width
-        Bits of a weight.
+        The weight memory.
     row
         Layout of the rows that arrive.
     places
@@ -265,22 +264,27 @@ class Accumulators(wiring.Component):
 
     i: stream.Interface
     o: stream.Interface
+    load: stream.Interface
 
     def __init__(
         self,
-        weights: np.ndarray,
-        weight_width: int,
+        weights: WeightMemory,
         row: data.StructLayout,
         places: Sequence[int],
         rows: int,
         beat: data.StructLayout,
     ) -> None:
         self.weights = weights
-        self.weight_width = weight_width
         self.places = places
         self.rows = rows
-        self.lanes = weights.shape[1]
-        super().__init__({"i": In(stream.Signature(row)), "o": Out(stream.Signature(beat))})
+        self.lanes = weights.lanes
+        super().__init__(
+            {
+                "i": In(stream.Signature(row)),
+                "o": Out(stream.Signature(beat)),
+                **weights.load_member,
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -356,14 +360,14 @@ class Accumulators(wiring.Component):
         self, m: Module, advance: Signal, width: int
     ) -> tuple[data.View, data.View, list[Signal]]:
         """The stages that read a row of weights and multiply it by the count."""
-        memory: Memory = Memory(
-            shape=data.ArrayLayout(signed(self.weight_width), self.lanes),
-            depth=len(self.weights),
-            init=self.weights.tolist(),
-        )
-        m.submodules.weights = memory
-        read = memory.read_port()
-        m.d.comb += [read.addr.eq(self.i.p.weight), read.en.eq(advance)]
+        m.submodules.weights = weights = self.weights
+        if weights.store.loaded:
+            connect(m, flipped(self.load), weights.load)
+        m.d.comb += [
+            weights.addr.eq(self.i.p.weight),
+            weights.needed.eq(self.i.valid & (self.i.p.kind == EventKind.SPIKE)),
+            weights.en.eq(advance),
+        ]
         layout = data.StructLayout(
             {
                 "valid": 1,
@@ -386,7 +390,7 @@ class Accumulators(wiring.Component):
                 product.eq(weighed),
             ]
             for lane, each in enumerate(products):
-                m.d.sync += each.eq(self._times(m, lane, read.data[lane], weighed))
+                m.d.sync += each.eq(self._times(m, lane, weights.data[lane], weighed))
         return weighed, product, products
 
     def _times(self, m: Module, lane: int, weight: Value, item: data.View) -> Value:
@@ -450,6 +454,13 @@ class ScatterArray(wiring.Component):
         Bits of a weight.
     beat
         Layout of a row of currents.
+    store
+        What the weight memory is made of.
+
+    Attributes
+    ----------
+    weights : WeightMemory
+        Rows as the tables name them.
 
     Members
     -------
@@ -457,10 +468,13 @@ class ScatterArray(wiring.Component):
         Events.
     o
         Rows of currents, all of a step one after the other.
+    load
+        As :class:`~spikeloom.rtl_gen.weights.WeightMemory`'s.
     """
 
     i: stream.Interface
     o: stream.Interface
+    load: stream.Interface
 
     def __init__(
         self,
@@ -470,16 +484,22 @@ class ScatterArray(wiring.Component):
         rows: int,
         weight_width: int,
         beat: data.StructLayout,
+        store: WeightStore = WeightStore.AUTO,
     ) -> None:
         places = sorted(set(shifts))
         words = _Words(tables, rows, event["count"].shape, len(places))
         self._lookup = Lookup(event, tables, words, [places.index(shift) for shift in shifts])
         self._expander = Expander(tables, words)
         self._counter = RowCounter(words)
-        self._accumulators = Accumulators(
-            tables.weights, weight_width, words.row, places, rows, beat
+        self.weights = WeightMemory(tables.weights, weight_width, store)
+        self._accumulators = Accumulators(self.weights, words.row, places, rows, beat)
+        super().__init__(
+            {
+                "i": In(stream.Signature(event)),
+                "o": Out(stream.Signature(beat)),
+                **self.weights.load_member,
+            }
         )
-        super().__init__({"i": In(stream.Signature(event)), "o": Out(stream.Signature(beat))})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -492,4 +512,6 @@ class ScatterArray(wiring.Component):
         connect(m, self._expander.o, self._counter.i)
         connect(m, self._counter.o, self._accumulators.i)
         connect(m, self._accumulators.o, flipped(self.o))
+        if self.weights.store.loaded:
+            connect(m, flipped(self.load), self._accumulators.load)
         return m

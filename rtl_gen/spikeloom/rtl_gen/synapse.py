@@ -5,13 +5,14 @@ from typing import Any
 from amaranth.hdl import Array, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Out, connect, flipped
 from amaranth.utils import bits_for
 
 from spikeloom.reference.dense import FixedDense
 from spikeloom.reference.memory_map import Layout, dense_rows
 from spikeloom.rtl_gen.events import EventKind, EventLayout, event_stream
 from spikeloom.rtl_gen.neuron import check_lanes, current_beat
+from spikeloom.rtl_gen.weights import WeightMemory, WeightStore
 
 __all__ = ["EventList", "SynapseArray", "source_layout"]
 
@@ -163,12 +164,16 @@ class SynapseArray(wiring.Component):
         The dense layer whose weights these are.
     lanes
         Weights in a row, 1 to 256.
+    store
+        What the weight memory is made of.
 
     Attributes
     ----------
     latency : int
         Cycles from a sweep's last source to its row of currents, without back-pressure; one more
         where counts are multiplied.
+    weights : WeightMemory
+        Row ``sweep * inputs + input`` holds the weights of that input for that sweep.
 
     Members
     -------
@@ -176,12 +181,17 @@ class SynapseArray(wiring.Component):
         Active sources, all sweeps of a step one after the other.
     o
         Rows of currents.
+    load
+        As :class:`~spikeloom.rtl_gen.weights.WeightMemory`'s.
     """
 
     i: stream.Interface
     o: stream.Interface
+    load: stream.Interface
 
-    def __init__(self, layer: FixedDense, lanes: int) -> None:
+    def __init__(
+        self, layer: FixedDense, lanes: int, store: WeightStore = WeightStore.AUTO
+    ) -> None:
         check_lanes(lanes)
         self.layer = layer
         self.lanes = lanes
@@ -190,33 +200,32 @@ class SynapseArray(wiring.Component):
         self.sweeps = self.layout.rows
         self._scales = layer.max_count > 1 or layer.least_count < 0 or len(layer.shifts) > 1
         self.latency = 4 if self._scales else 3
+        self.weights = WeightMemory(
+            dense_rows(layer.weight, self.layout), layer.weight_width, store
+        )
         sources = source_layout(self.inputs, layer.max_count, layer.least_count)
         super().__init__(
             {
                 "i": In(stream.Signature(sources)),
                 "o": Out(stream.Signature(current_beat(layer.neurons, lanes))),
+                **self.weights.load_member,
             }
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         layer = self.layer
-        weights = dense_rows(layer.weight, self.layout).tolist()
-        memory: Memory = Memory(
-            shape=data.ArrayLayout(signed(layer.weight_width), self.lanes),
-            depth=len(weights),
-            init=weights,
-        )
-        m.submodules.weights = memory
-        read = memory.read_port()
+        m.submodules.weights = weights = self.weights
+        if weights.store.loaded:
+            connect(m, flipped(self.load), weights.load)
         advance = Signal()
         m.d.comb += [advance.eq(~self.o.valid | self.o.ready), self.i.ready.eq(advance)]
 
         # Fetch: the row of the source in this sweep.
-        base = Signal(range(len(weights)))
+        base = Signal.like(weights.addr)
         with m.If(self.i.valid & self.i.ready & self.i.p.last):
             m.d.sync += base.eq(Mux(self.i.p.final, 0, base + self.inputs))
-        row = Signal(range(len(weights)))
+        row = Signal.like(weights.addr)
         fetched: Any = Signal(self._stage)
         with m.If(advance):
             m.d.sync += [
@@ -230,10 +239,10 @@ class SynapseArray(wiring.Component):
 
         # Read.
         weighed: Any = Signal(self._stage)
-        m.d.comb += [read.addr.eq(row), read.en.eq(advance)]
+        m.d.comb += [weights.addr.eq(row), weights.needed.eq(fetched.adds), weights.en.eq(advance)]
         with m.If(advance):
             m.d.sync += weighed.eq(fetched)
-        terms: list[Value] = [read.data[k] for k in range(self.lanes)]
+        terms: list[Value] = [weights.data[k] for k in range(self.lanes)]
 
         # Multiply.
         if self._scales:

@@ -75,6 +75,8 @@ def play_in_amaranth(
                     await wait(ctx, lambda: len(outputs) >= word)  # noqa: B023
                 case Command.SEND:
                     await send(ctx, top.i, word)
+                case Command.LOAD:
+                    await send(ctx, top.load, word)  # type: ignore[union-attr]
                 case Command.PROBE:
                     awaited = len(rows) + 1
                     await send(ctx, top.probe_i, word)

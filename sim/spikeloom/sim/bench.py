@@ -130,6 +130,8 @@ class Bench:
         self.patience = int(sidecar["patience"] / (1 - max(idle, refuse)))
         self.input = StreamDriver(dut, "i", idle, chance, self.patience)
         self.probe = StreamDriver(dut, "probe_i", idle, chance, self.patience)
+        if hasattr(dut, "load__payload"):
+            self.load = StreamDriver(dut, "load", idle, chance, self.patience)
         self.output = StreamMonitor(dut, "o", refuse, chance)
         self.rows = StreamMonitor(dut, "probe_o", refuse, chance)
 
@@ -157,6 +159,8 @@ class Bench:
                     await self.input.send(word)
                 case Command.AWAIT:
                     await self._reach(self.output, word)
+                case Command.LOAD:
+                    await self.load.send(word)
                 case Command.PROBE:
                     await self.probe.send(word)
                     probed += 1

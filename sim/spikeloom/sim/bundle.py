@@ -10,7 +10,7 @@ from spikeloom.reference.scenario import Scenario
 from spikeloom.rtl_gen.emit import describe, emit_verilog, header_lines
 from spikeloom.rtl_gen.output import whole_folder
 from spikeloom.sim.runner import Job, Verdict, simulate
-from spikeloom.sim.vectors import Design, vectors
+from spikeloom.sim.vectors import Design, Wait, loading, vectors
 
 __all__ = ["Bundle", "write_bundle"]
 
@@ -75,7 +75,7 @@ def write_bundle(path: Path, top: Design, module: str, profile: str, scenario: S
         If the path exists and is not ours, or holds a user's work.
     """
     sidecar = describe(top, module, profile)
-    golden = vectors(top, scenario, probe=True)
+    golden = loading(top) + vectors(top, scenario, wait=Wait.STEP, probe=True)
     with whole_folder(path, "generate") as folder:
         verilog = emit_verilog(top, module, header_lines(top, profile))
         (folder / f"{module}.v").write_text(verilog)

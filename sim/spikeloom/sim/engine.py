@@ -16,7 +16,15 @@ from spikeloom.sim.check import check_words
 from spikeloom.sim.playback import play
 from spikeloom.sim.player import player_verilog
 from spikeloom.sim.tools import find_simulators
-from spikeloom.sim.vectors import Design, Vectors, decode_outputs, decode_rows, vectors
+from spikeloom.sim.vectors import (
+    Design,
+    Vectors,
+    Wait,
+    decode_outputs,
+    decode_rows,
+    loading,
+    vectors,
+)
 
 __all__ = ["ENGINES", "EngineRun", "run_engine"]
 
@@ -94,8 +102,9 @@ def run_engine(
     if not 0 <= gap <= 240:
         raise ValueError(f"gap must be 0 to 240, not {gap!r}")
     start = monotonic()
-    streamed = vectors(top, scenario, probe=False)
-    probed = vectors(top, scenario, probe=True)
+    loaded = loading(top)
+    streamed = loaded + vectors(top, scenario, wait=Wait.NEVER, probe=False)
+    probed = vectors(top, scenario, wait=Wait.STEP, probe=True)
     both = streamed + probed
     cycles = None
     if engine == "amaranth":
@@ -112,7 +121,8 @@ def run_engine(
         outputs = _known(word for _, word in log)
         rows = _known((folder / "rows.log").read_text().split())
         if len(log) >= len(streamed.outputs) > 0:
-            cycles = int(log[len(streamed.outputs) - 1][0])
+            # A weight is loaded in each cycle before the first event.
+            cycles = int(log[len(streamed.outputs) - 1][0]) - len(loaded.commands)
     spikes, membrane = _decoded(top, scenario, outputs[len(streamed.outputs) :], rows)
     return EngineRun(engine, version, spikes, membrane, difference, cycles, monotonic() - start)
 

@@ -1,8 +1,8 @@
 """Scenarios as words on the ports of a generated design, and back.
 
 Every design of this project speaks through the same four streams: ``i``, ``o``, ``probe_i`` and
-``probe_o``. A testbench needs to know nothing but which words to send, when to probe, and which
-words must come out.
+``probe_o``; those whose weights are loaded have ``load`` too. A testbench needs to know nothing
+but which words to send, when to probe, and which words must come out.
 """
 
 import enum
@@ -24,7 +24,16 @@ from spikeloom.reference.scenario import Scenario
 from spikeloom.rtl_gen.network import NetworkTop
 from spikeloom.rtl_gen.neuron import NeuronArray
 
-__all__ = ["Command", "Design", "Vectors", "decode_outputs", "decode_rows", "vectors"]
+__all__ = [
+    "Command",
+    "Design",
+    "Vectors",
+    "Wait",
+    "decode_outputs",
+    "decode_rows",
+    "loading",
+    "vectors",
+]
 
 Design = NetworkTop | NeuronArray
 """What the testbenches of this portion can play."""
@@ -39,6 +48,19 @@ class Command(enum.IntEnum):
     """Wait until so many words in all have come out of ``o``."""
     PROBE = 2
     """Send the word to ``probe_i``, and wait for the answer."""
+    LOAD = 3
+    """Send the word to ``load``."""
+
+
+class Wait(enum.Enum):
+    """When a testbench waits until all that was sent is answered."""
+
+    NEVER = enum.auto()
+    """Steps follow each other as fast as the design takes them."""
+    SAMPLE = enum.auto()
+    """After each sample."""
+    STEP = enum.auto()
+    """After each step."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,7 +120,7 @@ class Vectors:
             raise ValueError(f"{folder} must hold golden vectors, but {error}") from error
 
 
-def vectors(top: Design, scenario: Scenario, *, probe: bool) -> Vectors:
+def vectors(top: Design, scenario: Scenario, *, wait: Wait, probe: bool) -> Vectors:
     """Vectors for a design.
 
     Parameters
@@ -107,9 +129,10 @@ def vectors(top: Design, scenario: Scenario, *, probe: bool) -> Vectors:
         The design.
     scenario
         Stimulus and expectation: spike counts for a network, currents for a neuron array.
+    wait
+        When the testbench waits for all answers.
     probe
-        Whether all membrane potentials are read after each step. Without, the steps follow each
-        other as fast as the design takes them.
+        Whether all membrane potentials are read whenever it has waited.
     """
     if isinstance(top, NetworkTop):
         _check_ports(top)
@@ -118,24 +141,42 @@ def vectors(top: Design, scenario: Scenario, *, probe: bool) -> Vectors:
     else:
         words, step_ends = _row_words(top, scenario.stimulus, "current")
         outputs, output_ends = _row_words(top, scenario.spikes, "count")
-    layouts = _layouts(top)
-    if not probe:
+    every = {Wait.NEVER: 0, Wait.SAMPLE: scenario.stimulus.shape[1], Wait.STEP: 1}[wait]
+    if not every:
         return Vectors([(Command.SEND, word) for word in words], outputs, [])
 
-    sweeps = [(Command.PROBE, word) for word in _probe_words(top, layouts)]
+    layouts = _layouts(top)
+    sweeps = [(Command.PROBE, word) for word in _probe_words(top, layouts)] if probe else []
     commands: list[tuple[int, int]] = []
     start = 0
-    for end, awaited in zip(step_ends, output_ends, strict=True):
+    ends = zip(step_ends[every - 1 :: every], output_ends[every - 1 :: every], strict=True)
+    for end, awaited in ends:
         commands += [(Command.SEND, word) for word in words[start:end]]
         commands.append((Command.AWAIT, awaited))
         commands += sweeps
         start = end
+    if not probe:
+        return Vectors(commands, outputs, [])
     width = Shape.cast(top.probe_o.p.shape().elem_shape).width
     columns = [
-        _packed_rows(v, layout, width) for v, layout in zip(scenario.membrane, layouts, strict=True)
+        _packed_rows(v[:, every - 1 :: every], layout, width)
+        for v, layout in zip(scenario.membrane, layouts, strict=True)
     ]
     rows = [word for step in zip(*columns, strict=True) for part in step for word in part]
     return Vectors(commands, outputs, rows)
+
+
+def loading(top: Design) -> Vectors:
+    """Vectors that load the weights of a design, none where they are part of it."""
+    if not (isinstance(top, NetworkTop) and top.loads):
+        return Vectors([], [], [])
+    layout = top.load.p.shape()
+    masks = {name: (field.offset, (1 << field.width) - 1) for name, field in layout}
+    words = (
+        sum((value & masks[name][1]) << masks[name][0] for name, value in word.items())
+        for word in top.load_words()
+    )
+    return Vectors([(Command.LOAD, word) for word in words], [], [])
 
 
 def decode_outputs(top: Design, words: Sequence[int], samples: int, steps: int) -> IntArray:

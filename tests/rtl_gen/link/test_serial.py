@@ -1,5 +1,7 @@
 """A network behind a serial line, from bytes to bytes."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from amaranth.hdl import Module
@@ -11,12 +13,13 @@ from spikeloom.reference.dense import FixedDense, dense_layers, fixed_stack
 from spikeloom.reference.events import events_to_raster, raster_to_events
 from spikeloom.reference.fixed import QFormat
 from spikeloom.reference.link_codec import decode_events, encode_events
-from spikeloom.reference.network import FixedNetwork
+from spikeloom.reference.network import FixedInput, FixedNetwork
 from spikeloom.reference.neuron_fixed import NeuronConfig
 from spikeloom.reference.simulate import run_fixed
 from spikeloom.rtl_gen.events import event_stream
-from spikeloom.rtl_gen.link.serial import SerialNetwork
+from spikeloom.rtl_gen.link.serial import WEIGHT, SerialNetwork
 from spikeloom.rtl_gen.network import NetworkTop
+from spikeloom.rtl_gen.weights import WeightStore
 
 DIVISOR = 8
 
@@ -103,6 +106,33 @@ def test_equals_golden_model(line_levels, line_bytes) -> None:
     answer = decode_events(line_bytes(sent, DIVISOR), outputs)
     assert np.array_equal(events_to_raster(answer, 6, outputs), expected)
     assert spikes == expected.sum()
+    assert not any(errors)
+
+
+def test_weights_come_over_the_line(line_levels, line_bytes) -> None:
+    network = small_network()
+    first, second = (each.weight for each in dense_layers(network))
+    raster = np.random.default_rng(2).random((1, 4, 10)) < 0.4
+    expected = run_fixed(network, raster).output
+    assert expected.any()
+    top = NetworkTop(network, (4, 3), (WeightStore.LOADED_BLOCK, WeightStore.SPRAM))
+    with pytest.raises(ValueError, match="events of 5 bits must be of so many, not 8"):
+        SerialNetwork(top, DIVISOR)
+    wide = replace(network, inputs={"input": FixedInput(shape=(10,), high=15)})
+    top = NetworkTop(wide, (4, 3), (WeightStore.LOADED_BLOCK, WeightStore.SPRAM))
+    weights = [
+        int(weight[k, lane] if lane < weight.shape[1] else 0)
+        for weight, lanes in ((first, 4), (second, 3))
+        for row in range(-(-weight.shape[1] // lanes))
+        for k in range(len(weight))
+        for lane in range(row * lanes, row * lanes + lanes)
+    ]
+    events = [(WEIGHT, (w & 255) >> 4, w & 15) for w in weights]
+    data = encode_events(events, 10, 15) + encode_events(raster_to_events(raster), 10, 15)
+    dut = SerialNetwork(top, DIVISOR)
+    sent, _, errors = run(dut, line_levels(data, DIVISOR), 10 * DIVISOR * 40)
+    answer = decode_events(line_bytes(sent, DIVISOR), 3)
+    assert np.array_equal(events_to_raster(answer, 4, 3), expected)
     assert not any(errors)
 
 

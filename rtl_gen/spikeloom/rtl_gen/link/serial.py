@@ -2,16 +2,21 @@
 
 from typing import Protocol
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out, connect
 
 from spikeloom.rtl_gen.events import EventKind, EventLayout
 from spikeloom.rtl_gen.link.codec import EventDecoder, EventEncoder
+from spikeloom.rtl_gen.link.loader import WeightLoader
 from spikeloom.rtl_gen.link.uart import UARTReceiver, UARTTransmitter
+from spikeloom.rtl_gen.network import NetworkTop
 
-__all__ = ["QUEUE_BYTES", "EventNetwork", "SerialNetwork"]
+__all__ = ["QUEUE_BYTES", "WEIGHT", "EventNetwork", "SerialNetwork"]
+
+WEIGHT = 3
+"""Kind of what comes over the line to be loaded into the weight memories, one weight each."""
 
 QUEUE_BYTES = 512
 """Bytes that wait for the network: one block RAM of an iCE40."""
@@ -49,7 +54,9 @@ class SerialNetwork(wiring.Component):
     Parameters
     ----------
     network
-        What computes.
+        What computes. Where its weights are loaded, they come before all events, in the order of
+        :class:`~spikeloom.rtl_gen.link.loader.WeightLoader`, each like an event of the kind
+        :data:`WEIGHT` with the weight in the lowest bits.
     divisor
         Clock cycles of a bit, at least 8.
 
@@ -66,7 +73,8 @@ class SerialNetwork(wiring.Component):
     Raises
     ------
     TypeError, ValueError
-        If the divisor is not an integer of at least 8, or the network's streams are not of events.
+        If the divisor is not an integer of at least 8, the network's streams are not of events, or
+        a weight is wider than address and count of an event.
     """
 
     rx: Signal
@@ -80,6 +88,9 @@ class SerialNetwork(wiring.Component):
         self._decoder = EventDecoder(_layout(network, "i"))
         self._encoder = EventEncoder(_layout(network, "o"))
         self._transmitter = UARTTransmitter(divisor)
+        self._loader = None
+        if isinstance(network, NetworkTop) and network.loads:
+            self._loader = _loader(network)
         super().__init__({"rx": In(1), "tx": Out(1), "spike": Out(1), "error": Out(1)})
 
     def elaborate(self, platform: object) -> Module:
@@ -93,7 +104,7 @@ class SerialNetwork(wiring.Component):
         m.d.comb += receiver.rx.eq(self.rx)
         connect(m, receiver.o, queue.w_stream)
         connect(m, queue.r_stream, decoder.i)
-        connect(m, decoder.o, network.i)
+        self._connect_input(m, decoder.o)
         connect(m, network.o, encoder.i)
         connect(m, encoder.o, transmitter.i)
         sent = network.o.valid & network.o.ready
@@ -103,6 +114,40 @@ class SerialNetwork(wiring.Component):
             self.error.eq(receiver.framing | receiver.overrun | network.error),
         ]
         return m
+
+    def _connect_input(self, m: Module, events: stream.Interface) -> None:
+        network, loader = self.network, self._loader
+        if loader is None:
+            connect(m, events, network.i)
+            return
+        # The kind that no event has stands for a weight, which lies in the lowest bits.
+        m.submodules.loader = loader
+        is_weight = Value.cast(events.p.kind) == WEIGHT
+        m.d.comb += [
+            network.i.p.eq(events.p),
+            network.i.valid.eq(events.valid & ~is_weight),
+            loader.i.p.eq(Cat(events.p.count, Value.cast(events.p.address))),
+            loader.i.valid.eq(events.valid & is_weight),
+            events.ready.eq(Mux(is_weight, loader.i.ready, network.i.ready)),
+        ]
+        connect(m, loader.o, network.load)  # type: ignore[attr-defined]
+
+
+def _loader(network: NetworkTop) -> WeightLoader:
+    layout = network.load.p.shape()
+    entry = _layout(network, "i")
+    width = layout["weight"].width
+    if entry.size - 2 < width:
+        raise ValueError(
+            f"weights that are loaded with the events of {entry.size - 2} bits must be of so many,"
+            f" not {width}"
+        )
+    memories = [
+        (k, len(p.weights.rows), p.lanes)
+        for k, p in enumerate(network.populations)
+        if p.weights.store.loaded
+    ]
+    return WeightLoader(layout, memories)
 
 
 def _layout(network: EventNetwork, name: str) -> EventLayout:

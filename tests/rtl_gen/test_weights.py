@@ -1,0 +1,94 @@
+"""Weight memories: what is loaded is read, and nothing else."""
+
+import numpy as np
+import pytest
+from amaranth.back import rtlil
+from amaranth.sim import Simulator
+
+from spikeloom.rtl_gen.weights import WeightMemory, WeightStore
+
+ROWS = np.random.default_rng(0).integers(-128, 128, (6, 3))
+loaded = [store for store in WeightStore if store.loaded]
+
+
+def simulate(memory: WeightMemory, script) -> None:
+    simulator = Simulator(memory)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(script)
+    simulator.run()
+
+
+async def load(ctx, memory: WeightMemory, word: dict[str, int]) -> None:
+    ctx.set(memory.load.payload, word)
+    ctx.set(memory.load.valid, 1)
+    await ctx.tick().until(memory.load.ready)
+    ctx.set(memory.load.valid, 0)
+
+
+async def read(ctx, memory: WeightMemory, row: int) -> list[int]:
+    ctx.set(memory.addr, row)
+    ctx.set(memory.needed, 1)
+    ctx.set(memory.en, 1)
+    await ctx.tick()
+    ctx.set(memory.en, 0)
+    ctx.set(memory.needed, 0)
+    return [ctx.get(memory.data[lane]) for lane in range(memory.lanes)]
+
+
+@pytest.mark.parametrize("store", WeightStore)
+def test_rows(store: WeightStore) -> None:
+    memory = WeightMemory(ROWS, 8, store)
+    words = list(memory.loads())
+    assert len(words) == ROWS.size
+    np.random.default_rng(1).shuffle(words)
+
+    async def script(ctx):
+        if store.loaded:
+            for word in words:
+                await load(ctx, memory, word)
+        for row in (3, 0, 5, 5, 1):
+            assert await read(ctx, memory, row) == ROWS[row].tolist()
+
+    simulate(memory, script)
+
+
+@pytest.mark.parametrize("store", loaded)
+def test_nothing_is_loaded_while_a_row_is_needed(store: WeightStore) -> None:
+    """A row that waits is not lost, and a weight is not lost either."""
+    memory = WeightMemory(ROWS, 8, store)
+
+    async def script(ctx):
+        for word in memory.loads():
+            await load(ctx, memory, word)
+        ctx.set(memory.load.payload, {"weight": 77, "lane": 1, "row": 2})
+        ctx.set(memory.load.valid, 1)
+        ctx.set(memory.addr, 2)
+        ctx.set(memory.needed, 1)
+        await ctx.tick().repeat(3)  # the reader waits
+        assert not ctx.get(memory.load.ready)
+        assert await read(ctx, memory, 2) == ROWS[2].tolist()
+        await ctx.tick()
+        ctx.set(memory.load.valid, 0)
+        assert [ctx.get(each) for each in memory.data] == ROWS[2].tolist()
+        assert await read(ctx, memory, 2) == [ROWS[2, 0], 77, ROWS[2, 2]]
+
+    simulate(memory, script)
+
+
+def test_one_weight_of_one_lane() -> None:
+    memory = WeightMemory(np.array([[-2]]), 2, WeightStore.SPRAM)
+
+    async def script(ctx):
+        for word in memory.loads():
+            await load(ctx, memory, word)
+        assert await read(ctx, memory, 0) == [-2]
+
+    simulate(memory, script)
+
+
+@pytest.mark.parametrize("store", WeightStore)
+def test_what_the_tools_are_told(store: WeightStore) -> None:
+    text = rtlil.convert(WeightMemory(ROWS, 8, store), name="top", emit_src=False)
+    assert ('attribute \\ram_style "' in text) == (store is not WeightStore.AUTO)
+    if store.style:
+        assert f'attribute \\ram_style "{store.style}"' in text
