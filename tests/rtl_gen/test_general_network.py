@@ -38,15 +38,16 @@ def array(rng: random.Random, low: int, high: int, *shape: int) -> IntArray:
 
 
 def neurons(rng: random.Random, size: int, **options: Any) -> NeuronConfig:
-    """Neurons that spike now and then; each has a threshold of its own."""
+    """Neurons that spike now and then; each has a threshold of its own, and half of them rest."""
+    rule = rng.choice([DecayRule.SHIFT, DecayRule.NONE])
     return NeuronConfig(
         **{
             "size": size,
             "state": QFormat(word_length=12),
             "current_width": 4,
             "threshold": tuple(rng.randint(8, 30) for _ in range(size)),
-            "decay_rule": DecayRule.SHIFT,
-            "decay": 3,
+            "decay_rule": rule,
+            "decay": 3 if rule is DecayRule.SHIFT else 0,
             "max_spikes": rng.choice([1, 1, 3]),
         }
         | options
@@ -422,6 +423,33 @@ def test_events(bench: Any, make: Make, pace: int, steps: int) -> None:
     for name, (port, sink) in sinks.items():
         rank = len(net.shape(net.outputs[name]))
         assert unpacked(port, sink.words, rank) == expected[name], f"{make.__name__}, {name}"
+
+
+@pytest.mark.parametrize(("shape", "cycles"), [((6,), 2), ((2, 3, 3), 3)])
+def test_resting_populations(bench: Any, shape: Shape, cycles: int) -> None:
+    """Of neurons that only currents change, a step without events costs hardly more than a tick."""
+    rng = random.Random(5)
+    rest = {"decay_rule": DecayRule.NONE, "decay": 0}
+    if len(shape) == 1:
+        heard = dense(rng, "in", *shape, *shape)
+    else:
+        heard = Connection(source="in", maps=(convolution(rng, shape, shape[0]),))
+    p = population(rng, shape, heard, **rest)
+    net = network({"in": FixedInput(shape=shape)}, {"p": p}, "p")
+    top = NetworkTop(net, 1)
+    assert top.populations[0].gathers == (len(shape) == 1)
+    values = np.zeros((1, 50, *shape), np.int64)
+    values[:, :2] = 1
+    recording = recorded(net, {"in": values})
+    events = [event for step in events_of(values) for event in step]
+    b = bench(top)
+    b.source(top.i, words(top.i, events))
+    sink = b.sink(top.o)
+    expected = [event for step in events_of(recording.outputs["out p"]) for event in step]
+    b.receive(sink, len(expected))
+    assert unpacked(top.o, sink.words, len(shape)) == expected
+    ticks = [c for c, e in zip(sink.cycles, expected, strict=True) if e[0] == EventKind.TICK.value]
+    assert np.diff(ticks)[-40:].tolist() == [cycles] * 40
 
 
 @pytest.mark.parametrize("make", MAKES)

@@ -89,7 +89,7 @@ def test_init(config_of: Callable[..., NeuronConfig]) -> None:
     array = NeuronArray(config, 4)
     assert (array.rows, array.lanes, array.config) == (3, 4, config)
     assert array.i.payload.shape() == current_beat(config, 4)
-    assert array.i.payload.shape().size == 4 * 8 + 1
+    assert array.i.payload.shape().size == 4 * 8 + 2
     assert array.o.payload.shape() == spike_beat(config, 4)
     assert array.o.payload.shape().size == 4 * 3 + 2
     assert array.probe_o.payload.shape().size == 4 * 8
@@ -115,6 +115,62 @@ def test_random_configurations(
     rng = random.Random(seed)
     size, lanes = rng.choice(SIZES)
     check(bench, rng, config_of(rng, size), lanes, PACES[seed % len(PACES)])
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_void_steps(bench: Any, config_of: Callable[..., NeuronConfig], seed: int) -> None:
+    """One row stands for a step without currents, whatever it says; so it may at the output."""
+    rng = random.Random(seed)
+    size, lanes = rng.choice(SIZES)
+    rest = {"decay_rule": DecayRule.NONE, "decay": 0, "bias": 0, "refractory_steps": 0}
+    config = config_of(rng, size, **(rest if seed % 2 else {}))
+    currents = draw_currents(rng, config, 3, 12)
+    void = np.array([rng.random() < 0.7 for _ in range(36)]).reshape(3, 12)
+    currents[void] = 0
+    rows = -(-size // lanes)
+    words = []
+    for number, word in enumerate(beats(rng, config, lanes, currents)):
+        step, row = divmod(number, rows)
+        is_void = bool(void.flat[step])
+        if row == 0 or not is_void:
+            words.append(word | {"void": int(is_void)})
+        if is_void and row == 0:
+            half = 1 << (config.current_width - 1)
+            words[-1]["current"] = [rng.randint(-half, half - 1) for _ in range(lanes)]
+    array = NeuronArray(config, lanes)
+    b = bench(array, seed=seed)
+    b.source(array.i, words, chance=rng.choice([1.0, 0.4]))
+    sink = b.sink(array.o, chance=rng.choice([1.0, 0.4]))
+    b.run_until(lambda: sum(word["last"] for word in sink.get()) == 36, spare=20)
+    expected = expected_rows(config, lanes, currents)
+    found = iter(found_rows(sink))
+    for step in range(36):
+        row = next(found)
+        whole = expected[step * rows : step * rows + rows]
+        if row[2] and rows > 1:
+            assert void.flat[step]
+            assert config.decay_rule is DecayRule.NONE
+            assert row[1] == whole[0][1] == 0
+            assert not np.any([counts for counts, _, _ in whole])
+        else:
+            assert [row, *(next(found) for _ in range(rows - 1))] == whole
+    assert next(found, None) is None
+
+
+def test_resting_neurons_cost_a_cycle_a_step(bench: Any) -> None:
+    config = NeuronConfig(size=40, **PLAIN)
+    array = NeuronArray(config, 2)
+    void = {"current": [0, 0], "void": 1}
+    spiking = [{"current": [15, 0], "void": 0}] * 20
+    b = bench(array)
+    source = b.source(array.i, [void] * 3 + spiking * 2 + [void] * 30)
+    sink = b.sink(array.o)
+    b.run_until(lambda: sum(word["last"] for word in sink.get()) == 35)
+    steps = np.diff(source.cycles[-30:])
+    # In the second of the steps with currents neurons have spiked; in the void step behind it none
+    # does, and from then on all rest.
+    assert sum(word["count"][0] for word in sink.get()) == 20
+    assert steps.tolist() == [array.latency + 1] + [1] * 28
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -265,20 +265,24 @@ def test_latency_does_not_depend_on_counts(bench: Any) -> None:
     assert sink.cycles[0] - source.cycles[-1] == population.latency + 2 - 1
 
 
-@pytest.mark.parametrize(("spikes", "count"), [(0, 0), (2, 1), (6, 1), (6, 3)])
-def test_throughput(bench: Any, spikes: int, count: int) -> None:
-    """``max(n, 1) * ceil(neurons / lanes)`` cycles a step, whatever the counts.
+@pytest.mark.parametrize(
+    ("spikes", "count", "bias", "cycles"),
+    [(0, 0, 0, 2), (0, 0, 1, 11), (2, 1, 1, 20), (6, 1, 0, 60), (6, 3, 0, 60)],
+)
+def test_throughput(bench: Any, spikes: int, count: int, bias: int, cycles: int) -> None:
+    """``n * ceil(neurons / lanes)`` cycles a step, whatever the counts.
 
-    The serializer does in a silent step: a cycle for each of the ten rows, and one for the tick.
+    In a silent step the serializer counts: a cycle for each of the ten rows, or for one where the
+    neurons rest, and one for the tick.
     """
-    layer = integrators(6, 37, threshold=500)
+    layer = integrators(6, 37, threshold=500, bias=bias)
     population = DensePopulation(layer, 4)
     b = bench(population)
     step = [(SPIKE, k, count) for k in range(spikes)] + [(TICK, 0, 0)]
     b.source(population.i, words(step * 8))
     sink = b.sink(population.o)
     b.run_until(lambda: len(sink.words) == 8)
-    assert np.diff(sink.cycles[1:]).tolist() == [max(spikes * 10, 10 + 1)] * 6
+    assert np.diff(sink.cycles[2:]).tolist() == [cycles] * 5
 
 
 @pytest.mark.parametrize("seed", range(6))

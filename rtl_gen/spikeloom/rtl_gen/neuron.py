@@ -12,8 +12,8 @@ from amaranth.utils import bits_for
 from spikeloom.reference.maps import Shape as ArrayShape
 from spikeloom.reference.memory_map import Layout
 from spikeloom.reference.network import LateBias
-from spikeloom.reference.neuron_fixed import Emission, NeuronConfig
-from spikeloom.reference.profile import Accumulation
+from spikeloom.reference.neuron_fixed import DecayRule, Emission, NeuronConfig
+from spikeloom.reference.profile import Accumulation, Compared
 from spikeloom.rtl_gen.datapath import (
     Lane,
     parameter_shapes,
@@ -53,20 +53,38 @@ def _check_buildable(config: NeuronConfig) -> None:
             raise ValueError(f"neurons in hardware must not have {what}")
 
 
+def _rest_without_input(config: NeuronConfig) -> bool:
+    """Whether neurons that have not spiked in a step stay as they are in one without input."""
+    return (
+        config.decay_rule is DecayRule.NONE
+        and config.synapse is None
+        and not np.any(config.bias)
+        and config.refractory_steps == 0
+        and config.compared is Compared.NEW
+        and config.emission is Emission.SPIKES
+    )
+
+
 def current_beat(config: NeuronConfig, lanes: int) -> data.StructLayout:
     """Layout of one row of input currents.
 
-    ``restart`` counts in a step's first row: the step then starts from the initial state.
+    ``restart`` counts in a step's first row: the step then starts from the initial state. Where
+    ``void`` is set the row stands for all rows of a step that brings no current.
     """
     return data.StructLayout(
-        {"current": data.ArrayLayout(signed(config.current_width), lanes), "restart": 1}
+        {
+            "current": data.ArrayLayout(signed(config.current_width), lanes),
+            "restart": 1,
+            "void": 1,
+        }
     )
 
 
 def spike_beat(config: NeuronConfig, lanes: int) -> data.StructLayout:
     """Layout of one row of spike counts.
 
-    ``restart`` stands in the first row of a step that started anew, ``last`` in each step's last.
+    ``restart`` stands in the first row of a step that started anew, ``last`` in each step's last. A
+    step in which nothing can change has one row.
     """
     return data.StructLayout(
         {
@@ -99,6 +117,10 @@ class NeuronArray(wiring.Component):
 
     Throughput is one row a cycle, unless a sweep has fewer rows than the pipeline has stages: a
     row then waits until its predecessor of the step before is written back.
+
+    Neurons that only currents change (no decay, no bias, no wait, no synapse; spikes of the new
+    potential are what they send) rest in a void step where none has spiked in the step before: it
+    costs one cycle instead of a sweep. Other void steps of theirs begin when the pipeline is empty.
 
     Parameters
     ----------
@@ -178,10 +200,10 @@ class NeuronArray(wiring.Component):
         row = Signal(self._row_width)
         group = Signal(range(self.layout.groups))
         last = row == self.rows - 1
+        void = self.i.p.void
         short = group == self.layout.groups - 1
         m.d.comb += [
             advance.eq(~self.o.valid | self.o.ready),
-            accept.eq(self.i.valid & self.i.ready),
         ]
         with m.If(accept):
             m.d.sync += [row.eq(Mux(last, 0, row + 1)), group.eq(Mux(short, 0, group + 1))]
@@ -207,12 +229,14 @@ class NeuronArray(wiring.Component):
             read.en.eq(accept | probe),
         ]
 
+        rests = Signal()
         entered = {
-            "valid": accept,
+            "valid": accept | rests,
+            "rests": rests,
             "row": row,
             "initial": initial,
             "restart": restart,
-            "last": last,
+            "last": last | rests,
             "short": short,
             **self._ages(m, accept & last, initial),
         }
@@ -237,22 +261,44 @@ class NeuronArray(wiring.Component):
             self.o.p.restart.eq(control["restart"]),
             self.o.p.last.eq(control["last"]),
             write.addr.eq(control["row"]),
-            write.en.eq(self.o.valid & self.o.ready),
+            write.en.eq(self.o.valid & self.o.ready & ~control["rests"]),
         ]
         sent = "v" if self.config.emission is Emission.POTENTIAL else "spikes"
         for k, lane in enumerate(lanes):
-            m.d.comb += self.o.p.count[k].eq(Mux(self._absent(k, control["short"]), 0, lane[sent]))
+            silent = self._absent(k, control["short"]) | control["rests"]
+            m.d.comb += self.o.p.count[k].eq(Mux(silent, 0, lane[sent]))
             m.d.comb += [write.data[k][name].eq(lane[name]) for name in state_shapes(self.config)]
 
         self._answer(m, probe, fresh, read, [lane["v_init"] for lane in parameters])
         answering = self.probe_o.valid
         busy = Cat(in_flight).any()
+        takes = self.i.valid & advance & ~answering
+        waits = self._must_wait(m, accept, write.en)
+        if _rest_without_input(self.config) and not self.late_bias:
+            quiet = self._quiet(m, accept, in_flight)
+            begins = void & ~restart & (row == 0)
+            m.d.comb += rests.eq(takes & begins & quiet)
+            waits = waits | (begins & (busy | quiet))
         m.d.comb += [
-            self.i.ready.eq(advance & ~answering & ~self._must_wait(m, accept, write.en)),
+            accept.eq(takes & ~waits),
+            self.i.ready.eq((accept & (~void | last)) | rests),
             probe.eq(self.probe_i.valid & self.probe_i.ready),
             self.probe_i.ready.eq(~busy & ~self.i.valid & (row == 0) & ~answering),
         ]
         return m
+
+    def _quiet(self, m: Module, accept: Value, in_flight: list[Value]) -> Signal:
+        """Whether no row is under way and in the last sweep none spiked."""
+        quiet = Signal()
+        stirred = Signal()
+        spiked = Cat(count != 0 for count in self.o.p.count).any()
+        with m.If(accept):
+            m.d.sync += quiet.eq(0)
+        with m.If(self.o.valid & self.o.ready):
+            m.d.sync += stirred.eq(~self.o.p.last & (stirred | spiked))
+            with m.If(self.o.p.last & ~accept & ~Cat(in_flight[:-1]).any()):
+                m.d.sync += quiet.eq(~stirred & ~spiked)
+        return quiet
 
     def _fetch(
         self, m: Module, advance: Value, initial: Value, read: ReadPort, parameters: list[Lane]
@@ -260,7 +306,8 @@ class NeuronArray(wiring.Component):
         """Each lane as it enters the first stage: its current, its parameters and its state."""
         lanes = []
         for k, own in enumerate(parameters):
-            lane = self._register(m, advance, f"read_{k}", {"current": self.i.p.current[k]})
+            current = Mux(self.i.p.void, 0, self.i.p.current[k])
+            lane = self._register(m, advance, f"read_{k}", {"current": current})
             lane |= own
             first = {"v": lane.pop("v_init")}
             for name in state_shapes(self.config):

@@ -138,9 +138,11 @@ class DensePopulation(wiring.Component):
 
     Output-stationary and event-driven: while the events of one step are listed, the step before
     is computed, for ``lanes`` neurons at a time. A step with ``n`` active sources, each as often as
-    it may have spiked, occupies the lanes for ``max(n, 1) * ceil(neurons / lanes)`` cycles; steps
-    follow each other at that rate unless spikes leave more slowly (an event and a row each take the
-    serialiser a cycle) or the sweep is shorter than the neurons' pipeline.
+    it may have spiked, occupies the lanes for ``n * ceil(neurons / lanes)`` cycles, and one without
+    the neurons for a sweep, or not at all where they rest
+    (:class:`~spikeloom.rtl_gen.neuron.NeuronArray`). Steps follow each other at that rate unless
+    spikes leave more slowly (an event and a row each take the serialiser a cycle) or the sweep is
+    shorter than the neurons' pipeline.
 
     Parameters
     ----------

@@ -319,10 +319,13 @@ class Accumulators(wiring.Component):
         waits = (tick | (restarts & dirty)) & sweeping
         m.d.comb += advance.eq(~clearing & ~waits)
         handed_restart = Signal()
+        # Where nothing was added there is nothing to hand over, and the banks stay.
+        void = Signal()
         with m.If(advance & tick):
             m.d.sync += [
-                filling.eq(~filling),
+                filling.eq(filling ^ dirty),
                 sweeping.eq(1),
+                void.eq(~dirty),
                 handed_restart.eq(restart),
                 restart.eq(0),
                 dirty.eq(0),
@@ -332,7 +335,7 @@ class Accumulators(wiring.Component):
         with m.If(advance & adds):
             m.d.sync += dirty.eq(1)
 
-        self._sweep(m, ports, sweeping, filling, handed_restart, clearing)
+        self._sweep(m, ports, sweeping, filling, handed_restart, void, clearing)
         for k, (read, write) in enumerate(ports):
             with m.If(clearing):
                 # What waits behind a restart has read its row too soon: it reads it again.
@@ -412,17 +415,19 @@ class Accumulators(wiring.Component):
         sweeping: Signal,
         filling: Signal,
         restart: Signal,
+        void: Signal,
         clearing: Signal,
     ) -> None:
         """Hand the other bank over, a row a cycle, and clear it."""
         row = Signal(range(self.rows + 1))
         handed = Signal(range(self.rows))
         advance = ~self.o.valid | self.o.ready
-        reads = sweeping & (row != self.rows)
+        reads = sweeping & (row != Mux(void, 1, self.rows))
         with m.If(sweeping & advance):
             m.d.sync += self.o.valid.eq(reads)
             with m.If(reads):
-                m.d.sync += [row.eq(row + 1), handed.eq(row), self.o.p.restart.eq(restart)]
+                m.d.sync += [row.eq(row + 1), handed.eq(row)]
+                m.d.sync += [self.o.p.restart.eq(restart), self.o.p.void.eq(void)]
             with m.Else():
                 m.d.sync += [row.eq(0), sweeping.eq(0)]
         for k, (read, write) in enumerate(ports):

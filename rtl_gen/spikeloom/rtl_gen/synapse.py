@@ -20,8 +20,8 @@ __all__ = ["EventList", "SynapseArray", "source_layout"]
 def source_layout(size: int, max_count: int, least_count: int = 0) -> data.StructLayout:
     """Layout of one active source of a sweep.
 
-    ``last`` marks the sweep's last source, ``final`` the step's last. A sweep without active
-    sources is one source with count 0. ``restart`` holds for all sources of a step.
+    ``last`` marks the sweep's last source, ``final`` the step's last. A step without active
+    sources is one sweep of one source with count 0. ``restart`` holds for all sources of a step.
     """
     event = EventLayout(size, max_count, least_count)
     return data.StructLayout(
@@ -126,7 +126,7 @@ class EventList(wiring.Component):
         place = Signal(place_width)
         sweep = Signal(range(max(2, self.sweeps)))
         last = empty[reading] | (place == last_place[reading])
-        final = last & (sweep == self.sweeps - 1)
+        final = empty[reading] | (last & (sweep == self.sweeps - 1))
         none = Signal()
         m.d.comb += [
             read.addr[:place_width].eq(place),
@@ -232,6 +232,7 @@ class SynapseArray(wiring.Component):
                 row.eq(base + self.i.p.address),
                 fetched.adds.eq(self.i.valid & (self.i.p.count != 0)),
                 fetched.last.eq(self.i.valid & self.i.p.last),
+                fetched.void.eq(self.i.p.count == 0),
                 fetched.restart.eq(self.i.p.restart),
                 fetched.count.eq(self.i.p.count),
                 fetched.place.eq(self._place(m)),
@@ -265,6 +266,7 @@ class SynapseArray(wiring.Component):
             m.d.sync += [
                 self.o.valid.eq(weighed.last),
                 self.o.p.restart.eq(weighed.restart),
+                self.o.p.void.eq(weighed.void),
             ]
             with m.If(weighed.last):
                 m.d.sync += begin.eq(1)
@@ -290,6 +292,7 @@ class SynapseArray(wiring.Component):
                 "adds": 1,
                 "last": 1,
                 "restart": 1,
+                "void": 1,
                 "count": self.i.p.count.shape(),
                 "place": range(len(self._shifts)),
             }
