@@ -11,7 +11,6 @@ children included: they say the same on a busy machine.
 """
 
 import argparse
-import json
 import multiprocessing
 import os
 import random
@@ -30,14 +29,13 @@ from typing import Any
 
 import h5py
 import numpy as np
+from figures import RESULTS, SHARED, Figures, write_figures
 
 from spikeloom.reference import graph as g
 from spikeloom.reference import nir_import
 from spikeloom.reference.nir_export import write_nir
 from spikeloom.reference.nir_file import NIRError, extract, grow
 
-CHECKOUT = Path(__file__).resolve().parents[1]
-SHARED = Path(os.environ.get("SPIKELOOM_SHARED", CHECKOUT.parent / "shared"))
 MEMORY = 1 << 30
 SECONDS = 5
 READ, REFUSED, OTHER = 0, 1, 2
@@ -480,9 +478,7 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=0, help="number of the first (%(default)s)")
     parser.add_argument("--processes", type=int, default=2, help="at a time (%(default)s)")
     parser.add_argument("--keep", type=Path, help="folder to leave the files in")
-    parser.add_argument(
-        "--output", type=Path, default=CHECKOUT / "benchmarks" / "results" / "fuzz_nir.json"
-    )
+    parser.add_argument("--output", type=Path, default=RESULTS / "fuzz_nir.json")
     args = parser.parse_args()
     if args.keep:
         args.keep.mkdir(parents=True, exist_ok=True)
@@ -498,17 +494,14 @@ def main() -> None:
             failures += part[1]
             slowest, largest = max(slowest, part[2]), max(largest, part[3])
             print(f"{counts.total()} files, failures: {failures}", file=sys.stderr, flush=True)
-    figures = [
-        ("fuzz.files", "files", counts.total()),
-        ("fuzz.failures", "files", len(failures)),
-        ("fuzz.refused", "files", counts[REFUSED]),
-        ("fuzz.slowest_seconds", "s", round(slowest, 2)),
-        ("fuzz.largest_memory", "MiB", largest >> 10),
-    ]
-    args.output.parent.mkdir(parents=True, exist_ok=True)
-    entries = [{"name": name, "unit": unit, "value": value} for name, unit, value in figures]
-    args.output.write_text(json.dumps(entries, indent=2) + "\n", encoding="utf-8")
-    print(*(f"{name} {value} {unit}" for name, unit, value in figures), sep="\n")
+    figures: Figures = {
+        "fuzz.files": ("files", counts.total()),
+        "fuzz.failures": ("files", len(failures)),
+        "fuzz.refused": ("files", counts[REFUSED]),
+        "fuzz.slowest_seconds": ("s", round(slowest, 2)),
+        "fuzz.largest_memory": ("MiB", largest >> 10),
+    }
+    write_figures(figures, args.output)
     sys.exit(bool(failures))
 
 

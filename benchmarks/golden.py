@@ -14,7 +14,6 @@ one's figures are those of its last run.
 """
 
 import argparse
-import gzip
 import json
 import os
 import re
@@ -24,9 +23,10 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from figures import RESULTS, SHARED, Array, Figures, write_figures
+from mlp import mnist, train
 from threadpoolctl import threadpool_info
 
 from spikeloom.reference.coding import rate_code
@@ -39,51 +39,11 @@ from spikeloom.reference.profile import PROFILES, Reset
 from spikeloom.reference.quantize import quantize
 from spikeloom.reference.simulate import count_outputs, run_float
 
-CHECKOUT = Path(__file__).resolve().parents[1]
-SHARED = Path(os.environ.get("SPIKELOOM_SHARED", CHECKOUT.parent / "shared"))
-RESULTS = CHECKOUT / "benchmarks" / "results"
 SLOWING = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
 """Settings that keep NumPy from the processor's best product."""
 STEPS = 16
 BATCHES = (100, 200, 400, 1000, 1250, 2500)
-Array = np.ndarray[Any, Any]
 Run = Callable[[int], Array]
-Figures = dict[str, tuple[str, float]]
-"""Unit and value by name."""
-
-
-def mnist(part: str) -> tuple[Array, Array]:
-    """Images from 0 to 1, shape (images, 784), and labels."""
-    folder = SHARED / "data" / "mnist"
-    with gzip.open(folder / f"{part}-images-idx3-ubyte.gz") as file:
-        images = np.frombuffer(file.read(), np.uint8, offset=16).reshape(-1, 784)
-    with gzip.open(folder / f"{part}-labels-idx1-ubyte.gz") as file:
-        labels = np.frombuffer(file.read(), np.uint8, offset=8)
-    return images.astype(np.float32) / 255, labels
-
-
-def train(images: Array, labels: Array, epochs: int = 6) -> tuple[list[Array], list[Array]]:
-    """Weights and biases of a ReLU network 784-128-10, by gradient descent with momentum."""
-    rng = np.random.default_rng(0)
-    shapes = ((784, 128), (128, 10))
-    w, v = (rng.normal(0, np.sqrt(2 / s[0]), s).astype(np.float32) for s in shapes)
-    b, c = (np.zeros(s[1], np.float32) for s in shapes)
-    parameters = (w, v, b, c)
-    momenta = [np.zeros_like(each) for each in parameters]
-    target = np.eye(10, dtype=np.float32)[labels]
-    batches = [k for _ in range(epochs) for k in np.split(rng.permutation(len(images)), 600)]
-    for n, batch in enumerate(batches):
-        x = images[batch]
-        hidden = np.maximum(x @ w + b, 0)
-        odds = np.exp(hidden @ v + c)
-        error = (odds / odds.sum(axis=1, keepdims=True) - target[batch]) / len(batch)
-        back = (error @ v.T) * (hidden > 0)
-        slopes = (x.T @ back + 1e-4 * w, hidden.T @ error + 1e-4 * v, back.sum(0), error.sum(0))
-        for parameter, momentum, slope in zip(parameters, momenta, slopes, strict=True):
-            momentum *= 0.9
-            momentum -= 0.1 * (1 - n / len(batches)) * slope
-            parameter += momentum
-    return [w, v], [b, c]
 
 
 def code(images: Array) -> Array:
@@ -139,12 +99,11 @@ def mnist_figures(repeats: int) -> Figures:
     import rivals
 
     images, labels = mnist("train")
-    weights, biases = train(images, labels)
-    network = relu_to_iaf(weights, biases, images[:2000])
+    trained = train(images, labels)
+    network = relu_to_iaf(trained.weights, trained.biases, images[:2000])
     fixed = quantize(network, Precision(weight_width=8))
     images, labels = mnist("t10k")
-    hidden = np.maximum(images @ weights[0] + biases[0], 0)
-    decided = (hidden @ weights[1] + biases[1]).argmax(axis=1)
+    decided = trained(images).argmax(axis=1)
     raster = code(images)
     runs = {
         "golden": golden(fixed, raster),
@@ -234,14 +193,7 @@ def main() -> None:
         **braille_figures(),
         **fuzz_figures(args.fuzz),
     }
-    entries = [
-        {"name": name, "unit": unit, "value": round(value, 4)}
-        for name, (unit, value) in figures.items()
-    ]
-    args.output.parent.mkdir(parents=True, exist_ok=True)
-    args.output.write_text(json.dumps(entries, indent=2) + "\n", encoding="utf-8")
-    for each in entries:
-        print(f"{each['name']:<28} {each['value']:>12} {each['unit']}")
+    write_figures(figures, args.output)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ Test modules are not importable from each other, so all this comes as fixtures.
 """
 
 import random
+import re
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -20,6 +21,9 @@ from spikeloom.reference.fixed import Overflow, QFormat, Rounding
 from spikeloom.reference.network import FixedNetwork
 from spikeloom.reference.neuron_fixed import DecayRule, Emission, NeuronConfig, SynapseConfig
 from spikeloom.reference.profile import Compared, Comparison, Order, Reset
+from spikeloom.rtl_gen.emit import emit_rtlil
+from spikeloom.rtl_gen.inventory import memories, multipliers
+from spikeloom.rtl_gen.network import NetworkTop
 
 PATIENCE = 1_000
 """How long a test waits for a word, unless it says otherwise."""
@@ -356,3 +360,21 @@ def network_of() -> Callable[..., FixedNetwork]:
 def raster_of() -> Callable[..., np.ndarray]:
     """Draws a stimulus: ``raster_of(rng, samples, steps, inputs, max_count)``."""
     return draw_raster
+
+
+def _check_inventory(top: NetworkTop) -> None:
+    """Memories and multipliers that are said to be needed are those of the RTLIL."""
+    rtlil = emit_rtlil(top, "top")
+    sizes = re.findall(r"^\s*memory width (\d+) size (\d+) ", rtlil, re.MULTILINE)
+    needed = [(m.width, m.depth) for p in top.populations for m in memories(p).values()]
+    assert sorted(needed) == sorted((int(width), int(depth)) for width, depth in sizes)
+    cells = re.findall(r"cell \$mul .*?\n(.*?)\n\s*end\n", rtlil, re.DOTALL)
+    widths = [re.findall(r"\\[AB]_WIDTH (\d+)", cell) for cell in cells]
+    factors = [(each.a, each.b) for p in top.populations for each in multipliers(p)]
+    assert sorted(factors) == sorted((int(a), int(b)) for a, b in widths)
+
+
+@pytest.fixture(scope="session")
+def check_inventory() -> Callable[[NetworkTop], None]:
+    """Compares what a network is said to need with what it has."""
+    return _check_inventory

@@ -494,6 +494,14 @@ def test_probes_show_every_membrane_potential(bench: Any, make: Make) -> None:
     b.run(script)
 
 
+@pytest.mark.parametrize("make", MAKES)
+def test_inventory(check_inventory: Callable[[NetworkTop], None], make: Make) -> None:
+    rng = random.Random(make.__name__)
+    for _ in range(2):
+        net = make(rng)
+        check_inventory(NetworkTop(net, draw_lanes(rng, net)))
+
+
 def outputs_of(recording: Any) -> list[tuple[str, IntArray]]:
     return list(recording.outputs.items())
 

@@ -84,7 +84,16 @@ def flat_address(address: Value | data.View, shape: maps.Shape) -> Value:
         return address
     c, y, x = coordinates(address)
     height, width = (1, shape[1]) if len(shape) == 2 else shape[1:]
-    return (Value.cast(c) * height + y) * width + x
+    return _times(_times(Value.cast(c), height) + y, width) + x
+
+
+def _times(value: Value, factor: int) -> Value:
+    """A product by shifts and additions: no multiplier is spent on an address."""
+    places = [k for k in range(factor.bit_length()) if factor >> k & 1]
+    total = value << places[0]
+    for k in places[1:]:
+        total = total + (value << k)
+    return total
 
 
 def event_stream(size: int | maps.Shape, max_count: int = 1, least: int = 0) -> stream.Signature:

@@ -174,8 +174,10 @@ class Population(wiring.Component):
 
     Attributes
     ----------
+    sources : tuple of Source
+        What its connections hear.
     inputs : int
-        Number of sources, those of all connections.
+        Number of neurons and inputs that it hears, those of all connections.
     layout : Layout
         Where its neurons lie.
     rows : int
@@ -217,6 +219,7 @@ class Population(wiring.Component):
         self.gathers = len(population.shape) == 1 and all(
             _is_dense(each) for each in population.connections
         )
+        self.sources = tuple(sources)
         self._junction = Junction(sources, flat=self.gathers)
         self.core: DensePopulation | ScatterPopulation
         if self.gathers:
@@ -260,7 +263,7 @@ class Population(wiring.Component):
         m = Module()
         m.submodules.junction = self._junction
         m.submodules.core = self.core
-        for k in range(len(self._junction.sources)):
+        for k in range(len(self.sources)):
             connect(m, flipped(getattr(self, f"i_{k}")), getattr(self._junction, f"i_{k}"))
         connect(m, self._junction.o, self.core.i)
         connect(m, self.core.o, flipped(self.o))

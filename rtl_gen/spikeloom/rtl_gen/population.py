@@ -296,6 +296,8 @@ class ScatterPopulation(wiring.Component):
     ) -> None:
         check_lanes(lanes)
         config = population.neurons
+        self.tables = tables
+        self.shifts = list(shifts)
         self.lanes = lanes
         self.layout = Layout(population.shape, lanes)
         self.rows = self.layout.rows

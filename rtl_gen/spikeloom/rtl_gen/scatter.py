@@ -401,11 +401,13 @@ class Accumulators(wiring.Component):
         value = weight if one else weight * item.count
         if len(self.places) == 1:
             return value << self.places[0]
+        times = Signal(value.shape(), name=f"times_{lane}")
+        m.d.comb += times.eq(value)
         shifted = Signal(signed(value.shape().width + max(self.places)), name=f"shifted_{lane}")
         with m.Switch(item.place):
             for k, places in enumerate(self.places):
                 with m.Case(k):
-                    m.d.comb += shifted.eq(value << places)
+                    m.d.comb += shifted.eq(times << places)
         return shifted
 
     def _sweep(

@@ -318,9 +318,11 @@ class SynapseArray(wiring.Component):
         value = weight * stage.count if counted else weight
         if len(self._shifts) == 1:
             return value
+        times = Signal(value.shape(), name=f"times_{lane}")
+        m.d.comb += times.eq(value)
         scaled = Signal(signed(self.layer.accumulator_width), name=f"scaled_{lane}")
         with m.Switch(stage.place):
             for k, shift in enumerate(self._shifts):
                 with m.Case(k):
-                    m.d.comb += scaled.eq(value << shift)
+                    m.d.comb += scaled.eq(times << shift)
         return scaled

@@ -10,11 +10,10 @@ import numpy as np
 
 from spikeloom.reference.fixed import IntArray
 from spikeloom.reference.scenario import Scenario
-from spikeloom.rtl_gen.emit import describe, emit_verilog, header_lines
+from spikeloom.rtl_gen.emit import describe
 from spikeloom.sim.amaranth_sim import play_in_amaranth
 from spikeloom.sim.check import check_words
-from spikeloom.sim.playback import play
-from spikeloom.sim.player import player_verilog
+from spikeloom.sim.playback import MODULE, play, write_player
 from spikeloom.sim.tools import find_simulators
 from spikeloom.sim.vectors import (
     Design,
@@ -30,9 +29,6 @@ __all__ = ["ENGINES", "EngineRun", "run_engine"]
 
 ENGINES = ("verilator", "icarus", "amaranth")
 """Simulators for whole scenarios, the fastest first. The last is always there."""
-
-
-_MODULE = "spikeloom_dut"
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,31 +105,20 @@ def run_engine(
     cycles = None
     if engine == "amaranth":
         version = package_version("amaranth")
-        patience = describe(top, _MODULE, profile)["patience"]
+        patience = describe(top, MODULE, profile)["patience"]
         outputs, rows, stopped = play_in_amaranth(top, both, patience, gap)
         seen = [f"{word:x}" for word in outputs], [f"{word:x}" for word in rows]
         difference = _difference(both, *seen) or stopped
     else:
         version = find_simulators()[engine].found or ""
-        sources = _written(top, folder, profile)
-        difference = play(engine, sources, both, folder, gap=gap)
-        log = [line.split() for line in (folder / "outputs.log").read_text().splitlines()]
-        outputs = _known(word for _, word in log)
-        rows = _known((folder / "rows.log").read_text().split())
-        if len(log) >= len(streamed.outputs) > 0:
+        played = play(engine, write_player(top, folder, profile), both, folder, gap=gap)
+        difference = played.difference
+        outputs, rows = _known(played.outputs), _known(played.rows)
+        if len(played.cycles) >= len(streamed.outputs) > 0:
             # A weight is loaded in each cycle before the first event.
-            cycles = int(log[len(streamed.outputs) - 1][0]) - len(loaded.commands)
+            cycles = played.cycles[len(streamed.outputs) - 1] - len(loaded.commands)
     spikes, membrane = _decoded(top, scenario, outputs[len(streamed.outputs) :], rows)
     return EngineRun(engine, version, spikes, membrane, difference, cycles, monotonic() - start)
-
-
-def _written(top: Design, folder: Path, profile: str) -> list[Path]:
-    """The design and its player as Verilog files."""
-    folder.mkdir(parents=True, exist_ok=True)
-    design, player = folder / f"{_MODULE}.v", folder / "player.v"
-    design.write_text(emit_verilog(top, _MODULE, header_lines(top, profile)))
-    player.write_text(player_verilog(describe(top, _MODULE, profile)))
-    return [design, player]
 
 
 def _difference(both: Vectors, outputs: Sequence[str], rows: Sequence[str]) -> str:
@@ -145,7 +130,7 @@ def _difference(both: Vectors, outputs: Sequence[str], rows: Sequence[str]) -> s
     return ""
 
 
-def _known(words) -> list[int]:  # type: ignore[no-untyped-def]
+def _known(words: Sequence[str]) -> list[int]:
     """Words as integers; one with an unknown bit ends the list."""
     known = []
     for word in words:

@@ -3,41 +3,68 @@
 import hashlib
 import shutil
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from spikeloom.rtl_gen.emit import describe, emit_verilog, header_lines
 from spikeloom.sim.check import check_words
-from spikeloom.sim.player import TOP
+from spikeloom.sim.player import TOP, player_verilog
 from spikeloom.sim.runner import SimulationError, build_folder, last_line, run_child
 from spikeloom.sim.tools import find_simulators
-from spikeloom.sim.vectors import Vectors
+from spikeloom.sim.vectors import Design, Vectors
 
-__all__ = ["play"]
+__all__ = ["MODULE", "Played", "play", "write_player"]
+
+MODULE = "spikeloom_dut"
+"""Name of the design's Verilog module."""
+
+
+@dataclass(frozen=True, eq=False)
+class Played:
+    """What came out of a design.
+
+    Attributes
+    ----------
+    outputs, rows
+        Words out of ``o`` and ``probe_o`` in hexadecimal, with letters where bits are unknown.
+    cycles
+        For each word out of ``o`` its clock cycle, 0 being the first after the reset.
+    difference
+        The first difference to what must come out, or an empty string.
+    """
+
+    outputs: list[str]
+    rows: list[str]
+    cycles: list[int]
+    difference: str
+
+
+def write_player(top: Design, folder: Path, profile: str) -> list[Path]:
+    """Write a design and its player in Verilog; makes the folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    design, player = folder / f"{MODULE}.v", folder / "player.v"
+    design.write_text(emit_verilog(top, MODULE, header_lines(top, profile)))
+    player.write_text(player_verilog(describe(top, MODULE, profile)))
+    return [design, player]
 
 
 def play(
     simulator: str, sources: Sequence[Path], vectors: Vectors, folder: Path, *, gap: int = 0
-) -> str:
+) -> Played:
     """Build the player, unless the very same is built already, and let it play.
-
-    It leaves ``outputs.log`` and ``rows.log`` in the folder: what came out, with the cycle before
-    each output.
 
     Parameters
     ----------
     simulator
         ``"verilator"`` or ``"icarus"``.
     sources
-        The design and the player, in Verilog.
+        What :func:`write_player` wrote.
     vectors
         What is played, and what must come out.
     folder
         Where it is built and run.
     gap
         As :func:`~spikeloom.sim.engine.run_engine`'s.
-
-    Returns
-    -------
-    The first difference, or an empty string.
 
     Raises
     ------
@@ -60,7 +87,11 @@ def play(
             f"{simulator} did not finish; its output ends in {last_line(log)!r} (all of it is in"
             f" {log})"
         )
-    return _difference(ended, vectors, folder)
+    lines = [line.split() for line in (folder / "outputs.log").read_text().splitlines()]
+    outputs = [word for _, word in lines]
+    rows = (folder / "rows.log").read_text().split()
+    cycles = [int(cycle) for cycle, _ in lines]
+    return Played(outputs, rows, cycles, _difference(ended, vectors, outputs, rows))
 
 
 def _built(simulator: str, version: str, sources: Sequence[Path], folder: Path) -> Path:
@@ -102,11 +133,10 @@ def _command(simulator: str) -> list[str]:
     ]
 
 
-def _difference(ended: str, vectors: Vectors, folder: Path) -> str:
-    outputs = [line.split()[1] for line in (folder / "outputs.log").read_text().splitlines()]
+def _difference(ended: str, vectors: Vectors, outputs: list[str], rows: list[str]) -> str:
     try:
         check_words("o", outputs, vectors.outputs)
-        check_words("probe_o", (folder / "rows.log").read_text().split(), vectors.rows)
+        check_words("probe_o", rows, vectors.rows)
     except AssertionError as error:
         return str(error)
     if ended != "ended stuck=0 error=0":

@@ -1,0 +1,28 @@
+"""Where benchmarks find their data, and how they leave their figures."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+SHARED = Path(os.environ.get("SPIKELOOM_SHARED", CHECKOUT.parent / "shared"))
+RESULTS = CHECKOUT / "benchmarks" / "results"
+
+Array = np.ndarray[Any, Any]
+Figures = dict[str, tuple[str, float]]
+"""Unit and value by name."""
+
+
+def write_figures(figures: Figures, output: Path) -> None:
+    """Write figures as a list of ``{name, unit, value}``, and print them."""
+    entries = [
+        {"name": name, "unit": unit, "value": round(value, 4)}
+        for name, (unit, value) in figures.items()
+    ]
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(json.dumps(entries, indent=2) + "\n", encoding="utf-8")
+    for each in entries:
+        print(f"{each['name']:<28} {each['value']:>12} {each['unit']}")

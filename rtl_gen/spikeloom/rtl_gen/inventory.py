@@ -1,0 +1,126 @@
+"""What a population is made of: memories and multipliers, known before anything is synthesised."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from amaranth.hdl import Shape
+from amaranth.utils import bits_for
+
+from spikeloom.reference.fixed import signed_width
+from spikeloom.reference.neuron_fixed import DecayRule, NeuronConfig, SynapseConfig
+from spikeloom.reference.scatter import ScatterTables
+from spikeloom.rtl_gen.datapath import parameter_shapes, state_shapes
+from spikeloom.rtl_gen.delay import loop_depth
+from spikeloom.rtl_gen.junction import Source
+from spikeloom.rtl_gen.network import Population
+from spikeloom.rtl_gen.population import ScatterPopulation
+
+__all__ = ["MemoryShape", "Multiplier", "memories", "multipliers"]
+
+
+@dataclass(frozen=True)
+class MemoryShape:
+    """Words of a memory, and bits of a word."""
+
+    depth: int
+    width: int
+
+    @property
+    def bits(self) -> int:
+        """Bits of the whole."""
+        return self.depth * self.width
+
+
+@dataclass(frozen=True)
+class Multiplier:
+    """Bits of both factors, which are signed."""
+
+    a: int
+    b: int
+
+
+def memories(population: Population) -> dict[str, MemoryShape]:
+    """The memories of a population in hardware, by what they hold."""
+    config = population.neurons
+    rows, lanes = population.rows, population.lanes
+    weights = population.weights
+    found = {
+        "weights": MemoryShape(len(weights.rows), weights.width * lanes),
+        "state": MemoryShape(rows, lanes * _bits(state_shapes(config).values())),
+    }
+    parameters = _bits(parameter_shapes(config).values())
+    parameters += config.current_width * len(population.population.late_bias)
+    if parameters:
+        found["parameters"] = MemoryShape(rows, lanes * parameters)
+    for k, source in enumerate(population.sources):
+        found |= {f"{name}_{k}": shape for name, shape in _connection(source).items()}
+    core = population.core
+    if isinstance(core, ScatterPopulation):
+        for name in ("bank_0", "bank_1"):
+            found[name] = MemoryShape(rows, lanes * config.current_width)
+        found |= _tables(core.tables, rows, len(set(core.shifts)))
+    else:
+        address = max(1, bits_for(population.inputs - 1))
+        count = Shape.cast(core.i.p.shape()["count"].shape).width
+        found["events"] = MemoryShape(2 << address, address + count)
+    return found
+
+
+def multipliers(population: Population) -> list[Multiplier]:
+    """The multipliers of a population in hardware, those of all lanes."""
+    config = population.neurons
+    each = []
+    count = Shape.cast(population.core.i.p.shape()["count"].shape)
+    if count.width > 1 or count.signed:
+        each.append(Multiplier(population.weights.width, count.width + (not count.signed)))
+    registers: list[NeuronConfig | SynapseConfig] = [config]
+    if config.synapse is not None:
+        registers.append(config.synapse)
+    for register in registers:
+        if register.decay_rule is DecayRule.MULTIPLIER:
+            decay = register.decay
+            width = signed_width(decay) if isinstance(decay, int) else register.decay_fraction + 2
+            each.append(Multiplier(register.state.word_length, width))
+    return each * population.lanes
+
+
+def _bits(shapes: Iterable[Shape]) -> int:
+    return sum(each.width for each in shapes)
+
+
+def _connection(source: Source) -> dict[str, MemoryShape]:
+    """What delays a connection's events."""
+    found = {}
+    delay = np.asarray(source.connection.delay)
+    if source.loop:
+        # A first-in first-out queue holds one word in a register.
+        depth = loop_depth(math.prod(source.shape)) - 1
+        found["queue"] = MemoryShape(depth, source.event.size)
+        delay = delay - 1
+    if np.any(delay):
+        place = max(1, bits_for(math.prod(source.shape) - 1))
+        lists = int(delay.max()) + 1
+        # The kind is known.
+        found["delay"] = MemoryShape(lists << place, source.event.size - 2)
+    return found
+
+
+def _tables(tables: ScatterTables, rows: int, places: int) -> dict[str, MemoryShape]:
+    """Look-up tables of the scatter engine; those of one entry are constants."""
+    weight, target = _index(len(tables.weights)), _index(rows)
+    groups = bits_for(max(tables.groups))
+    found = {
+        "channel": MemoryShape(len(tables.base), weight + target + groups + _index(places)),
+    }
+    for name, axis in (("y", tables.height), ("x", tables.width)):
+        pairs = sum(len(each) for each in axis)
+        length = bits_for(max(len(each) for each in axis))
+        found[name] = MemoryShape(len(axis), _index(max(1, pairs)) + length)
+        found[f"pairs_{name}"] = MemoryShape(pairs, weight + target)
+    return {name: shape for name, shape in found.items() if shape.depth > 1}
+
+
+def _index(size: int) -> int:
+    return max(1, bits_for(size - 1))
