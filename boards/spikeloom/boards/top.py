@@ -6,9 +6,7 @@ from typing import Any
 from amaranth.hdl import (
     ClockDomain,
     ClockSignal,
-    Const,
     Elaboratable,
-    Instance,
     Module,
     ResetSignal,
     Signal,
@@ -17,7 +15,6 @@ from amaranth.lib.cdc import ResetSynchronizer  # type: ignore[import-untyped]
 from amaranth.lib.io import Buffer, Direction
 
 from spikeloom.boards.board import Board
-from spikeloom.boards.pll import pll_settings
 from spikeloom.rtl_gen.link.serial import EventNetwork, SerialNetwork
 from spikeloom.rtl_gen.link.uart import uart_divisor
 
@@ -27,16 +24,17 @@ RESET_CYCLES = 1 << 12
 """Length of the reset once the clock is stable: at 275 MHz still the 15 us that block RAMs of an
 iCE40 may need after configuration before they can be read (Project IceStorm, issue 76)."""
 
-GLOW_CYCLES = 1 << 20
-"""How long the green lamp glows after a spike: 44 ms at 24 MHz."""
+GLOW = 0.04
+"""How long a lamp glows after a spike, in seconds, before it is rounded up to cycles of a power of
+two: 44 ms at 24 MHz, 42 ms at 100 MHz."""
 
 
 class BoardTop(Elaboratable):
     """A network on a board.
 
     The board's oscillator drives a phase-locked loop, which drives everything else. Reset lasts
-    until the loop has locked and for 4096 cycles more; the board's user button resets too. The
-    green lamp glows for a moment after each spike that is sent, the red one shows ``error`` of
+    until the loop has locked and for 4096 cycles more; the board's button resets too. One lamp
+    glows for a moment after each spike that is sent, the other shows ``error`` of
     :class:`~spikeloom.rtl_gen.link.serial.SerialNetwork`, which only a reset clears.
 
     Parameters
@@ -62,7 +60,8 @@ class BoardTop(Elaboratable):
 
     def __init__(self, network: EventNetwork, board: Board, frequency: float | None = None) -> None:
         self.board = board
-        self._pll = pll_settings(board.oscillator, board.clock if frequency is None else frequency)
+        wanted = board.clock if frequency is None else frequency
+        self._pll = board.family.pll(board.oscillator, wanted)
         self.frequency = self._pll.frequency
         self._serial = SerialNetwork(network, uart_divisor(self.frequency, board.baud))
 
@@ -70,17 +69,18 @@ class BoardTop(Elaboratable):
         m = Module()
         m.submodules.serial = serial = self._serial
         pin = partial(platform.request, dir="-")
-        uart = pin("uart", dir={"rx": "-", "tx": "-"})
+        uart = pin("uart")
         m.submodules.rx = rx = Buffer(Direction.Input, uart.rx)
         m.submodules.tx = tx = Buffer(Direction.Output, uart.tx)
-        m.submodules.button = button = Buffer(Direction.Input, pin("button"))
-        m.submodules.green = green = Buffer(Direction.Output, pin("led_g"))
-        m.submodules.red = red = Buffer(Direction.Output, pin("led_r"))
+        m.submodules.button = button = Buffer(Direction.Input, pin(*self.board.button))
+        m.submodules.spike = spike = Buffer(Direction.Output, pin(*self.board.spike_lamp))
+        m.submodules.error = error = Buffer(Direction.Output, pin(*self.board.error_lamp))
         self._add_clock(m, platform, button.i)
-        m.d.comb += [serial.rx.eq(rx.i), tx.o.eq(serial.tx), red.o.eq(serial.error)]
+        m.d.comb += [serial.rx.eq(rx.i), tx.o.eq(serial.tx), error.o.eq(serial.error)]
 
-        glow = Signal(range(GLOW_CYCLES + 1), init=GLOW_CYCLES)
-        m.d.comb += green.o.eq(~glow[-1])
+        cycles = 1 << int(GLOW * self.frequency).bit_length()
+        glow = Signal(range(cycles + 1), init=cycles)
+        m.d.comb += spike.o.eq(~glow[-1])
         with m.If(serial.spike):
             m.d.sync += glow.eq(0)
         with m.Elif(~glow[-1]):
@@ -92,19 +92,7 @@ class BoardTop(Elaboratable):
         clock = Signal()
         locked = Signal()
         oscillator = platform.request(platform.default_clk, dir="-")
-        m.submodules.pll = Instance(
-            "SB_PLL40_PAD",
-            ("p", "FEEDBACK_PATH", "SIMPLE"),
-            ("p", "DIVR", Const(self._pll.divr, 4)),
-            ("p", "DIVF", Const(self._pll.divf, 7)),
-            ("p", "DIVQ", Const(self._pll.divq, 3)),
-            ("p", "FILTER_RANGE", Const(self._pll.filter_range, 3)),
-            ("i", "PACKAGEPIN", oscillator.io),
-            ("i", "RESETB", Const(1, 1)),
-            ("i", "BYPASS", Const(0, 1)),
-            ("o", "PLLOUTGLOBAL", clock),
-            ("o", "LOCK", locked),
-        )
+        m.submodules.pll = self._pll.create(oscillator, clock, locked)
         m.domains.locked = ClockDomain("locked", local=True)
         m.domains.sync = ClockDomain("sync")
         m.submodules.locked = ResetSynchronizer(~locked | button, domain="locked")

@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.table import Table
 
+from spikeloom.boards.board import FAMILIES
 from spikeloom.boards.tools import find_flow_tools
 from spikeloom.cli.progress import console, print_json
 from spikeloom.sim.tools import Tool, find_simulators
@@ -36,8 +37,9 @@ def add_parser(commands: Any) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     simulators = list(find_simulators().values())
-    flow = list(find_flow_tools().values())
-    tools = [*_packages(), *simulators, *flow]
+    flows = [find_flow_tools(family.tools) for family in FAMILIES]
+    flow_tools = {name: tool for flow in flows for name, tool in flow.items()}
+    tools = [*_packages(), *simulators, *flow_tools.values()]
     if arguments.json:
         print_json([{"name": t.name, "found": t.found, "remedy": t.remedy} for t in tools])
     else:
@@ -46,8 +48,8 @@ def _run(arguments: argparse.Namespace) -> int:
             found = f"[green]{tool.found}" if tool.found else "[red]not found"
             table.add_row(tool.name, found, "" if tool.found else tool.remedy)
         console.print(table)
-    usable = any(tool.found for tool in simulators) and all(tool.found for tool in flow)
-    return 0 if usable else 1
+    complete = any(all(tool.found for tool in flow.values()) for flow in flows)
+    return 0 if complete and any(tool.found for tool in simulators) else 1
 
 
 def _packages() -> Iterable[Tool]:
