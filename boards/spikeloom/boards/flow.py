@@ -295,10 +295,14 @@ def _run_or_fail(tool: FlowTool, arguments: list[str], folder: Path) -> None:
 def _check_memory(rtlil: str, network: EventNetwork, board: Board) -> None:
     """Refuse at once what cannot fit, since yosys would take minutes over it.
 
-    All bits that neither block RAMs nor logic cells could hold.
+    All bits that neither block RAMs nor logic cells could hold; SPRAMs are asked for by name.
     """
-    sizes = re.findall(r"^\s*memory width (\d+) size (\d+) ", rtlil, re.MULTILINE)
-    bits = sum(int(width) * int(depth) for width, depth in sizes)
+    lines = r'^(\s*attribute \\ram_style "huge"\n)?\s*memory width (\d+) size (\d+) '
+    bits = sum(
+        int(width) * int(depth)
+        for huge, width, depth in re.findall(lines, rtlil, re.MULTILINE)
+        if not huge
+    )
     least = -(-(bits - board.logic_cells * board.family.cell_bits) // board.family.block_ram_bits)
     if least > board.block_rams:
         usage = {"block RAMs": Usage(least, board.block_rams)}

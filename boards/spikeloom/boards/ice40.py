@@ -103,8 +103,10 @@ ICE40 = Family(
     ),
     # Measured on 64-64-10 with 8 lanes, seeds 1 to 3: 43.6, 42.2 and 41.6 MHz with the UltraPlus'
     # delays (-device u), 41.6, 41.3 and 44.5 without; -dff costs 2 MHz and 8 s. Newer releases take
-    # -abc9 for granted, older ones need it said.
-    synthesis="synth_ice40 -device u -abc9 -dsp -top top -json top.json",
+    # -abc9 for granted, older ones need it said. Amaranth's memories begin with 0, SPRAMs with
+    # anything: what they hold is loaded before it is read.
+    synthesis="proc\nmemory_collect\nsetparam -set INIT 1'x a:ram_style=huge\n"
+    "synth_ice40 -device u -spram -abc9 -dsp -top top -json top.json",
     constraints="top.pcf",
     place=("--pcf", "top.pcf", "--asc", "top.asc"),
     pack=("top.asc", "top.bin"),
