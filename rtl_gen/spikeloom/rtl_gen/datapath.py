@@ -13,14 +13,17 @@ from amaranth.hdl import Cat, Const, Mux, Shape, Value, signed, unsigned
 
 from spikeloom.reference.fixed import QFormat, Rounding, signed_width
 from spikeloom.reference.neuron_fixed import DecayRule, Emission, NeuronConfig, SynapseConfig
-from spikeloom.reference.profile import Compared, Comparison, Order, Reset
+from spikeloom.reference.profile import Accumulation, Compared, Comparison, Order, Reset
 from spikeloom.rtl_gen.fixed import fit, shape_of, shift_right
 
 __all__ = [
     "Lane",
     "Stage",
+    "decay_stages",
+    "fire",
     "parameter_shapes",
     "parameter_values",
+    "preceded",
     "shared_parameters",
     "state_shapes",
     "update_stages",
@@ -37,8 +40,12 @@ Register = NeuronConfig | SynapseConfig
 
 
 def state_shapes(config: NeuronConfig) -> dict[str, Shape]:
-    """Shapes of what is stored of a neuron between two steps."""
+    """Shapes of what is stored of a neuron between two steps, or two events of a step."""
     shapes = {"v": shape_of(config.state)}
+    if config.accumulation is Accumulation.SPIKING_EVENT:
+        shapes["fired"] = unsigned(config.count_width)
+    elif config.accumulation is Accumulation.EVENT and config.synapse is None:
+        shapes["total"] = shape_of(config.state)
     if config.synapse is not None:
         shapes["i_syn"] = shape_of(config.synapse.state)
     if config.refractory_steps:
@@ -115,24 +122,24 @@ def update_stages(config: NeuronConfig) -> list[Stage]:
     order are those of :func:`spikeloom.reference.neurons.step`.
     """
     drive = _undriven if config.staged_overflow else _drive
-    stages = _preceded(_membrane_stages(config), partial(drive, config))
+    stages = preceded(_membrane_stages(config), partial(drive, config))
     if config.synapse is not None:
         stages = _synapse_stages(config.synapse) + stages
     if config.refractory_steps:
-        stages = _preceded(stages, _hold)
+        stages = preceded(stages, _hold)
     if config.floor is not None or config.refractory_steps:
         stages.append(("settle", partial(_settle, config)))
     return stages
 
 
-def _preceded(stages: list[Stage], function: Callable[[Lane], Lane]) -> list[Stage]:
+def preceded(stages: list[Stage], function: Callable[[Lane], Lane]) -> list[Stage]:
     """The stages, with a function as part of the first, before it."""
     (name, first), *others = stages
     return [(name, lambda lane: first(function(lane))), *others]
 
 
 def _membrane_stages(config: NeuronConfig) -> list[Stage]:
-    decay = _decay_stages(config, "v", "decay")
+    decay = decay_stages(config, "v", "decay")
     integrate: list[Stage] = [("integrate", partial(_integrate, config))]
     if config.staged_overflow:
         update = [("loss", _remember), *decay, *_staged(config)]
@@ -142,16 +149,16 @@ def _membrane_stages(config: NeuronConfig) -> list[Stage]:
         update = integrate + decay
     if config.emission is Emission.POTENTIAL:
         return update
-    fire: list[Stage] = [
-        (f"fire_{place}", partial(_fire, config, place))
+    compare: list[Stage] = [
+        (f"fire_{place}", partial(fire, config, place))
         for place in reversed(range(config.count_width))
     ]
-    return fire + update if config.compared is Compared.OLD else update + fire
+    return compare + update if config.compared is Compared.OLD else update + compare
 
 
 def _synapse_stages(synapse: SynapseConfig) -> list[Stage]:
     """Decay and input of the synaptic current, which then is the membrane's current."""
-    decay = _decay_stages(synapse, "i_syn", "synapse_decay", "synapse_")
+    decay = decay_stages(synapse, "i_syn", "synapse_decay", "synapse_")
 
     def add(lane: Lane) -> Lane:
         drive = lane["current"]
@@ -181,7 +188,8 @@ def _drive(config: NeuronConfig, lane: Lane) -> Lane:
     return _without(lane, "current", "bias") | {"drive": drive}
 
 
-def _decay_stages(register: Register, word: str, parameter: str, prefix: str = "") -> list[Stage]:
+def decay_stages(register: Register, word: str, parameter: str, prefix: str = "") -> list[Stage]:
+    """The decay of a word by a parameter; none where it is part of the sum, or there is none."""
     match register.decay_rule:
         case DecayRule.MULTIPLIER if register.state.rounding is Rounding.FLOOR:
             return [
@@ -250,7 +258,7 @@ def _staged(config: NeuronConfig) -> list[Stage]:
     return [("leak", leak), ("bias", bias), ("integrate", integrate)]
 
 
-def _fire(config: NeuronConfig, place: int, lane: Lane) -> Lane:
+def fire(config: NeuronConfig, place: int, lane: Lane) -> Lane:
     """Compare with ``2**place`` thresholds: one place of the spike count, the highest first."""
     v, threshold = lane["v"], lane["threshold"].shift_left(place)
     above = v - threshold

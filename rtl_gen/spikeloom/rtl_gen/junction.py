@@ -14,7 +14,7 @@ from spikeloom.reference.network import Connection
 from spikeloom.rtl_gen.delay import EventQueue, StepDelay, StepMerge, add_offsets, loop_depth
 from spikeloom.rtl_gen.events import EventLayout, flat_address
 
-__all__ = ["Flattener", "Junction", "Source"]
+__all__ = ["Flattener", "Junction", "Source", "joined_layout", "three_sizes"]
 
 
 @dataclass(frozen=True)
@@ -99,16 +99,7 @@ class Junction(wiring.Component):
     def __init__(self, sources: Sequence[Source], *, flat: bool) -> None:
         self.sources = list(sources)
         self.flat = flat
-        shapes = [_three(each.shape) for each in sources]
-        if flat:
-            shapes = [(math.prod(each), 1, 1) for each in shapes]
-        totals = tuple(sum(each) for each in zip(*shapes, strict=True))
-        starts = [tuple(np.cumsum([0, *axis])[:-1].tolist()) for axis in zip(*shapes, strict=True)]
-        self.offsets = list(zip(*starts, strict=True))
-        least = min(each.least for each in sources)
-        # A list of sources, too, has room for a count of 1.
-        most = max(1, *(each.most for each in sources))
-        self.event = EventLayout(totals[0] if flat else totals, most, least)
+        self.event, self.offsets = joined_layout(sources, flat=flat)
         streams = {f"i_{k}": In(stream.Signature(each.event)) for k, each in enumerate(sources)}
         super().__init__({**streams, "o": Out(stream.Signature(self.event))})
 
@@ -158,7 +149,24 @@ class Junction(wiring.Component):
         return end
 
 
-def _three(shape: Shape) -> tuple[int, int, int]:
+def joined_layout(
+    sources: Sequence[Source], *, flat: bool
+) -> tuple[EventLayout, list[tuple[int, int, int]]]:
+    """Layout of the events of all sources, and what is added to the addresses of each."""
+    shapes = [three_sizes(each.shape) for each in sources]
+    if flat:
+        shapes = [(math.prod(each), 1, 1) for each in shapes]
+    totals = tuple(sum(each) for each in zip(*shapes, strict=True))
+    starts = [tuple(np.cumsum([0, *axis])[:-1].tolist()) for axis in zip(*shapes, strict=True)]
+    least = min(each.least for each in sources)
+    # A list of sources, too, has room for a count of 1.
+    most = max(1, *(each.most for each in sources))
+    event = EventLayout(totals[0] if flat else totals, most, least)
+    return event, list(zip(*starts, strict=True))
+
+
+def three_sizes(shape: Shape) -> tuple[int, int, int]:
+    """Channels, height and width, with 1 for what there is not."""
     if len(shape) == 1:
         return shape[0], 1, 1
     return (shape[0], 1, shape[1]) if len(shape) == 2 else (shape[0], shape[1], shape[2])

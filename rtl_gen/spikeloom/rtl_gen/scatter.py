@@ -19,11 +19,31 @@ from spikeloom.reference.scatter import ScatterTables
 from spikeloom.rtl_gen.events import EventKind, coordinates
 from spikeloom.rtl_gen.weights import WeightMemory, WeightStore
 
-__all__ = ["Accumulators", "Expander", "Lookup", "RowCounter", "ScatterArray"]
+__all__ = [
+    "Accumulators",
+    "Expander",
+    "Lookup",
+    "RowCounter",
+    "ScatterArray",
+    "ScatterRows",
+    "Weigher",
+    "weighed_row",
+]
 
 
 def _index(size: int) -> Shape:
     return unsigned(max(1, bits_for(size - 1)))
+
+
+def weighed_row(rows: int, lanes: int, width: int) -> data.StructLayout:
+    """Layout of what an event adds to a row of neurons: so much to each lane."""
+    return data.StructLayout(
+        {
+            "kind": EventKind,
+            "target": _index(rows),
+            "current": data.ArrayLayout(signed(width), lanes),
+        }
+    )
 
 
 class _Words:
@@ -241,12 +261,8 @@ class RowCounter(wiring.Component):
         return m
 
 
-class Accumulators(wiring.Component):
-    """Adds rows of weights, times counts, to rows of accumulators; hands these over at each tick.
-
-    Two banks take turns: one is added to, one row a cycle; the other is handed over row by row and
-    cleared. After a reset and after a restart in the middle of a step the banks are cleared, which
-    takes as many cycles as there are rows.
+class Weigher(wiring.Component):
+    """Reads a row of weights, and multiplies it by the count and shifts it. One row a cycle.
 
     Parameters
     ----------
@@ -256,6 +272,104 @@ class Accumulators(wiring.Component):
         Layout of the rows that arrive.
     places
         Left shifts between which ``place`` chooses.
+    weighed
+        Layout of the weighed rows; its currents hold every product.
+
+    Attributes
+    ----------
+    latency : int
+        Cycles from a row's number to its weights, without back-pressure.
+
+    Members
+    -------
+    i
+        Numbers of rows.
+    o
+        Weighed rows.
+    load
+        As :class:`~spikeloom.rtl_gen.weights.WeightMemory`'s.
+    """
+
+    i: stream.Interface
+    o: stream.Interface
+    load: stream.Interface
+
+    latency = WeightMemory.latency
+
+    def __init__(
+        self,
+        weights: WeightMemory,
+        row: data.StructLayout,
+        places: Sequence[int],
+        weighed: data.StructLayout,
+    ) -> None:
+        self.weights = weights
+        self.places = places
+        super().__init__(
+            {
+                "i": In(stream.Signature(row)),
+                "o": Out(stream.Signature(weighed)),
+                **weights.load_member,
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.weights = weights = self.weights
+        if weights.store.loaded:
+            connect(m, flipped(self.load), weights.load)
+        advance = ~self.o.valid | self.o.ready
+        read_valid = Signal()
+        read: Any = Signal(self.i.p.shape())
+        count = Signal.like(self.i.p.count)
+        place = Signal.like(self.i.p.place)
+        m.d.comb += [
+            self.i.ready.eq(advance),
+            weights.addr.eq(self.i.p.weight),
+            weights.needed.eq(self.i.valid & (self.i.p.kind == EventKind.SPIKE)),
+            weights.en.eq(advance),
+        ]
+        with m.If(advance):
+            m.d.sync += [
+                read_valid.eq(self.i.valid),
+                read.eq(self.i.p),
+                self.o.valid.eq(read_valid),
+                self.o.p.kind.eq(read.kind),
+                self.o.p.target.eq(read.target),
+                count.eq(read.count),
+                place.eq(read.place),
+            ]
+        for lane in range(weights.lanes):
+            term = self._times(m, lane, weights.data[lane], count, place)
+            m.d.comb += self.o.p.current[lane].eq(term)
+        return m
+
+    def _times(self, m: Module, lane: int, weight: Value, count: Value, place: Value) -> Value:
+        one = count.shape().width == 1 and not count.shape().signed
+        value = weight if one else weight * count
+        if len(self.places) == 1:
+            return value << self.places[0]
+        times = Signal(value.shape(), name=f"times_{lane}")
+        m.d.comb += times.eq(value)
+        shifted = Signal(signed(value.shape().width + max(self.places)), name=f"shifted_{lane}")
+        with m.Switch(place):
+            for k, places in enumerate(self.places):
+                with m.Case(k):
+                    m.d.comb += shifted.eq(times << places)
+        return shifted
+
+
+class Accumulators(wiring.Component):
+    """Adds weighed rows to rows of accumulators, and hands these over at each tick.
+
+    Two banks take turns: one is added to, one row a cycle; the other is handed over row by row and
+    cleared. After a reset and after a restart in the middle of a step the banks are cleared, which
+    takes as many cycles as there are rows.
+
+    Parameters
+    ----------
+    weighed
+        Layout of the rows that arrive.
     rows
         Rows of a bank.
     beat
@@ -264,32 +378,14 @@ class Accumulators(wiring.Component):
 
     i: stream.Interface
     o: stream.Interface
-    load: stream.Interface
 
-    def __init__(
-        self,
-        weights: WeightMemory,
-        row: data.StructLayout,
-        places: Sequence[int],
-        rows: int,
-        beat: data.StructLayout,
-    ) -> None:
-        self.weights = weights
-        self.places = places
+    def __init__(self, weighed: data.StructLayout, rows: int, beat: data.StructLayout) -> None:
         self.rows = rows
-        self.lanes = weights.lanes
-        super().__init__(
-            {
-                "i": In(stream.Signature(row)),
-                "o": Out(stream.Signature(beat)),
-                **weights.load_member,
-            }
-        )
+        super().__init__({"i": In(stream.Signature(weighed)), "o": Out(stream.Signature(beat))})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        width = Shape.cast(self.o.p.shape()["current"].shape.elem_shape).width
-        bank_shape = data.ArrayLayout(signed(width), self.lanes)
+        bank_shape = self.i.p.current.shape()
         ports: list[tuple[ReadPort, WritePort]] = []
         for k in range(2):
             bank: Memory = Memory(shape=bank_shape, depth=self.rows, init=[])
@@ -298,8 +394,11 @@ class Accumulators(wiring.Component):
             ports.append((bank.read_port(transparent_for=[write]), write))
 
         advance = Signal()
-        weighed, product, products = self._weigh(m, advance, width)
+        valid = Signal()
+        added: Any = Signal(self.i.p.shape())
         m.d.comb += self.i.ready.eq(advance)
+        with m.If(advance):
+            m.d.sync += [valid.eq(self.i.valid), added.eq(self.i.p)]
 
         # The step's accumulators are added to in one bank, and the step before is in the other.
         filling = Signal()
@@ -313,9 +412,9 @@ class Accumulators(wiring.Component):
             with m.If(row == self.rows - 1):
                 m.d.sync += [clearing.eq(0), dirty.eq(0)]
 
-        tick = product.valid & (product.kind == EventKind.TICK)
-        restarts = product.valid & (product.kind == EventKind.RESTART)
-        adds = product.valid & (product.kind == EventKind.SPIKE)
+        tick = valid & (added.kind == EventKind.TICK)
+        restarts = valid & (added.kind == EventKind.RESTART)
+        adds = valid & (added.kind == EventKind.SPIKE)
         waits = (tick | (restarts & dirty)) & sweeping
         m.d.comb += advance.eq(~clearing & ~waits)
         handed_restart = Signal()
@@ -340,7 +439,7 @@ class Accumulators(wiring.Component):
             with m.If(clearing):
                 # What waits behind a restart has read its row too soon: it reads it again.
                 m.d.comb += [
-                    read.addr.eq(product.target),
+                    read.addr.eq(added.target),
                     read.en.eq(1),
                     write.addr.eq(row),
                     write.en.eq(1),
@@ -348,67 +447,16 @@ class Accumulators(wiring.Component):
                 ]
             with m.Elif(filling == k):
                 m.d.comb += [
-                    read.addr.eq(weighed.target),
+                    read.addr.eq(self.i.p.target),
                     read.en.eq(advance),
-                    write.addr.eq(product.target),
+                    write.addr.eq(added.target),
                     write.en.eq(advance & adds),
                 ]
                 m.d.comb += [
                     write.data[lane].eq(read.data[lane] + each)
-                    for lane, each in enumerate(products)
+                    for lane, each in enumerate(added.current)
                 ]
         return m
-
-    def _weigh(
-        self, m: Module, advance: Signal, width: int
-    ) -> tuple[data.View, data.View, list[Signal]]:
-        """The stages that read a row of weights and multiply it by the count."""
-        m.submodules.weights = weights = self.weights
-        if weights.store.loaded:
-            connect(m, flipped(self.load), weights.load)
-        m.d.comb += [
-            weights.addr.eq(self.i.p.weight),
-            weights.needed.eq(self.i.valid & (self.i.p.kind == EventKind.SPIKE)),
-            weights.en.eq(advance),
-        ]
-        layout = data.StructLayout(
-            {
-                "valid": 1,
-                "kind": EventKind,
-                "target": self.i.p.target.shape(),
-                "count": self.i.p.count.shape(),
-                "place": self.i.p.place.shape(),
-            }
-        )
-        weighed: Any = Signal(layout)
-        product: Any = Signal(layout)
-        products = [Signal(signed(width), name=f"product_{k}") for k in range(self.lanes)]
-        with m.If(advance):
-            m.d.sync += [
-                weighed.valid.eq(self.i.valid),
-                weighed.kind.eq(self.i.p.kind),
-                weighed.target.eq(self.i.p.target),
-                weighed.count.eq(self.i.p.count),
-                weighed.place.eq(self.i.p.place),
-                product.eq(weighed),
-            ]
-            for lane, each in enumerate(products):
-                m.d.sync += each.eq(self._times(m, lane, weights.data[lane], weighed))
-        return weighed, product, products
-
-    def _times(self, m: Module, lane: int, weight: Value, item: data.View) -> Value:
-        one = item.count.shape().width == 1 and not item.count.shape().signed
-        value = weight if one else weight * item.count
-        if len(self.places) == 1:
-            return value << self.places[0]
-        times = Signal(value.shape(), name=f"times_{lane}")
-        m.d.comb += times.eq(value)
-        shifted = Signal(signed(value.shape().width + max(self.places)), name=f"shifted_{lane}")
-        with m.Switch(item.place):
-            for k, places in enumerate(self.places):
-                with m.Case(k):
-                    m.d.comb += shifted.eq(times << places)
-        return shifted
 
     def _sweep(
         self,
@@ -442,6 +490,87 @@ class Accumulators(wiring.Component):
                     write.data.eq(0),
                     self.o.p.current.eq(read.data),
                 ]
+
+
+class ScatterRows(wiring.Component):
+    """From joined events to the weighed rows that they add, by way of tables. One row a cycle.
+
+    Parameters
+    ----------
+    event
+        Layout of the events.
+    tables
+        Tables of all connections, joined.
+    shifts
+        For each channel of the tables the left shift of what it adds.
+    rows
+        Rows of the population.
+    weight_width
+        Bits of a weight.
+    width
+        Bits that hold what an event adds.
+    store
+        What the weight memory is made of.
+
+    Attributes
+    ----------
+    weights : WeightMemory
+        Rows as the tables name them.
+
+    Members
+    -------
+    i
+        Events.
+    o
+        Weighed rows; ticks and restarts between them.
+    load
+        As :class:`~spikeloom.rtl_gen.weights.WeightMemory`'s.
+    """
+
+    i: stream.Interface
+    o: stream.Interface
+    load: stream.Interface
+
+    def __init__(
+        self,
+        event: data.StructLayout,
+        tables: ScatterTables,
+        shifts: Sequence[int],
+        rows: int,
+        weight_width: int,
+        width: int,
+        store: WeightStore,
+    ) -> None:
+        places = sorted(set(shifts))
+        words = _Words(tables, rows, event["count"].shape, len(places))
+        weighed = weighed_row(rows, tables.weights.shape[1], width)
+        self._lookup = Lookup(event, tables, words, [places.index(shift) for shift in shifts])
+        self._expander = Expander(tables, words)
+        self._counter = RowCounter(words)
+        self.weights = WeightMemory(tables.weights, weight_width, store)
+        self._weigher = Weigher(self.weights, words.row, places, weighed)
+        super().__init__(
+            {
+                "i": In(stream.Signature(event)),
+                "o": Out(stream.Signature(weighed)),
+                **self.weights.load_member,
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.lookup = self._lookup
+        m.submodules.expander = self._expander
+        m.submodules.counter = self._counter
+        m.submodules.weigher = self._weigher
+        connect(m, flipped(self.i), self._lookup.i)
+        connect(m, self._lookup.o, self._expander.i)
+        connect(m, self._expander.o, self._counter.i)
+        connect(m, self._counter.o, self._weigher.i)
+        connect(m, self._weigher.o, flipped(self.o))
+        if self.weights.store.loaded:
+            connect(m, flipped(self.load), self._weigher.load)
+        return m
 
 
 class ScatterArray(wiring.Component):
@@ -491,15 +620,12 @@ class ScatterArray(wiring.Component):
         rows: int,
         weight_width: int,
         beat: data.StructLayout,
-        store: WeightStore = WeightStore.AUTO,
+        store: WeightStore,
     ) -> None:
-        places = sorted(set(shifts))
-        words = _Words(tables, rows, event["count"].shape, len(places))
-        self._lookup = Lookup(event, tables, words, [places.index(shift) for shift in shifts])
-        self._expander = Expander(tables, words)
-        self._counter = RowCounter(words)
-        self.weights = WeightMemory(tables.weights, weight_width, store)
-        self._accumulators = Accumulators(self.weights, words.row, places, rows, beat)
+        width = Shape.cast(beat["current"].shape.elem_shape).width
+        self._rows = ScatterRows(event, tables, shifts, rows, weight_width, width, store)
+        self.weights = self._rows.weights
+        self._accumulators = Accumulators(self._rows.o.p.shape(), rows, beat)
         super().__init__(
             {
                 "i": In(stream.Signature(event)),
@@ -510,15 +636,11 @@ class ScatterArray(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.lookup = self._lookup
-        m.submodules.expander = self._expander
-        m.submodules.counter = self._counter
+        m.submodules.rows = self._rows
         m.submodules.accumulators = self._accumulators
-        connect(m, flipped(self.i), self._lookup.i)
-        connect(m, self._lookup.o, self._expander.i)
-        connect(m, self._expander.o, self._counter.i)
-        connect(m, self._counter.o, self._accumulators.i)
+        connect(m, flipped(self.i), self._rows.i)
+        connect(m, self._rows.o, self._accumulators.i)
         connect(m, self._accumulators.o, flipped(self.o))
         if self.weights.store.loaded:
-            connect(m, flipped(self.load), self._accumulators.load)
+            connect(m, flipped(self.load), self._rows.load)
         return m

@@ -199,7 +199,7 @@ class SynapseArray(wiring.Component):
         self.layout = Layout((layer.neurons.size,), lanes)
         self.sweeps = self.layout.rows
         self._scales = layer.max_count > 1 or layer.least_count < 0 or len(layer.shifts) > 1
-        self.latency = 4 if self._scales else 3
+        self.latency = WeightMemory.latency + (3 if self._scales else 2)
         self.weights = WeightMemory(
             dense_rows(layer.weight, self.layout), layer.weight_width, store
         )
@@ -239,10 +239,11 @@ class SynapseArray(wiring.Component):
             ]
 
         # Read.
+        read: Any = Signal(self._stage)
         weighed: Any = Signal(self._stage)
         m.d.comb += [weights.addr.eq(row), weights.needed.eq(fetched.adds), weights.en.eq(advance)]
         with m.If(advance):
-            m.d.sync += weighed.eq(fetched)
+            m.d.sync += [read.eq(fetched), weighed.eq(read)]
         terms: list[Value] = [weights.data[k] for k in range(self.lanes)]
 
         # Multiply.

@@ -70,6 +70,9 @@ class WeightMemory(wiring.Component):
 
     Attributes
     ----------
+    latency : int
+        Cycles with ``en`` from a row's number to its weights: one for the memory, and one for a
+        register behind it, since memories are slow to answer.
     load_member : dict of str to Member
         The member ``load`` where the store is loaded, for those who pass it on.
 
@@ -80,7 +83,7 @@ class WeightMemory(wiring.Component):
     needed
         Whether there is a row to be read: nothing is loaded meanwhile.
     data
-        The weights of the row that was needed and read last.
+        The weights of the row, once ``en`` has been high in another cycle.
     load
         Weights, in any order, where the store is loaded. Ready while no row is needed: the memory
         has one port for both.
@@ -91,6 +94,8 @@ class WeightMemory(wiring.Component):
     needed: Signal
     data: Any
     load: stream.Interface
+
+    latency = 2
 
     def __init__(self, rows: IntArray, width: int, store: WeightStore) -> None:
         self.rows = np.asarray(rows)
@@ -126,7 +131,8 @@ class WeightMemory(wiring.Component):
         )
         m.submodules.memory = memory
         read = memory.read_port()
-        m.d.comb += self.data.eq(read.data)
+        with m.If(self.en):
+            m.d.sync += self.data.eq(read.data)
         if not self.store.loaded:
             m.d.comb += [read.addr.eq(self.addr), read.en.eq(self.en)]
             return m
