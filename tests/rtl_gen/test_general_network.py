@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from spikeloom.reference.fixed import IntArray, QFormat
+from spikeloom.reference.fixed import IntArray, Overflow, QFormat
 from spikeloom.reference.maps import Convolution, Dense, Diagonal, Map, Pool, Reshape, Shape
 from spikeloom.reference.network import (
     Connection,
@@ -19,7 +19,7 @@ from spikeloom.reference.network import (
     LateBias,
 )
 from spikeloom.reference.neuron_fixed import DecayRule, Emission, NeuronConfig, SynapseConfig
-from spikeloom.reference.profile import Reset
+from spikeloom.reference.profile import Accumulation, Order, Reset
 from spikeloom.reference.simulate import run_fixed
 from spikeloom.rtl_gen.emit import describe
 from spikeloom.rtl_gen.events import EventKind
@@ -276,6 +276,155 @@ def single_flat(rng: random.Random) -> FixedNetwork:
     return network({"in": FixedInput(shape=(1,), low=-1, high=0)}, {"a": a}, "a")
 
 
+def saturating(rng: random.Random) -> FixedNetwork:
+    """Each event saturates: counts, a loop, delays of each source, biases, staged sums."""
+    synapse = SynapseConfig(
+        state=QFormat(word_length=6), decay_rule=DecayRule.SHIFT, decay=1, order=Order.INPUT_FIRST
+    )
+    a = population(
+        rng,
+        (7,),
+        dense(rng, "in", 5, 7, delay=array(rng, 0, 2, 5)),
+        dense(rng, "a", 7, 7, delay=1),
+        dense(rng, "in", 5, 7, shift=1),
+        late_bias=(LateBias(2, array(rng, -9, 9, 7)), LateBias(0, array(rng, -9, 9, 7))),
+        synapse=synapse,
+        state=QFormat(word_length=7),
+        current_width=5,
+        bias=tuple(rng.randint(-9, 9) for _ in range(7)),
+        max_spikes=7,
+        accumulation=Accumulation.EVENT,
+        staged_overflow=True,
+    )
+    b = population(rng, (4,), dense(rng, "a", 7, 4, delay=1))
+    return network({"in": FixedInput(shape=(5,), high=9)}, {"a": a, "b": b}, "b", "a")
+
+
+def saturating_image(rng: random.Random) -> FixedNetwork:
+    """Sums that begin at 0, refractory steps; and a current that decays first, by a multiplier."""
+    image = (2, 3, 4)
+    synapse = SynapseConfig(
+        state=QFormat(word_length=7),
+        decay_rule=DecayRule.MULTIPLIER,
+        decay=tuple(rng.randint(60, 250) for _ in range(36)),
+    )
+    populations = {
+        "a": population(
+            rng,
+            (3, 3, 4),
+            Connection(source="in", maps=(convolution(rng, image, 3),), shift=1),
+            Connection(source="b", maps=(Diagonal(array(rng, -9, 12, 3, 3, 4)),), delay=1),
+            state=QFormat(word_length=6),
+            refractory_steps=1,
+            max_spikes=1,
+            accumulation=Accumulation.EVENT,
+        ),
+        "b": population(
+            rng,
+            (3, 3, 4),
+            Connection(source="a", shift=3),
+            Connection(source="in", maps=(convolution(rng, image, 3, groups=1),)),
+            late_bias=(LateBias(1, array(rng, -5, 5, 3, 3, 4)),),
+            state=QFormat(word_length=7),
+            synapse=synapse,
+            accumulation=Accumulation.EVENT,
+        ),
+        "c": population(
+            rng,
+            (2,),
+            Connection(source="b", maps=(Reshape((3, 3, 4), (36,)), Dense(array(rng, -9, 9, 36, 2)))),
+            state=QFormat(word_length=6),
+            emission=Emission.POTENTIAL,
+            max_spikes=1,
+            accumulation=Accumulation.EVENT,
+        ),
+    }
+    return network({"in": FixedInput(shape=image, high=2)}, populations, "c", "b")
+
+
+def spiking(rng: random.Random) -> FixedNetwork:
+    """Each event may spike: counts, loops, floors, biases, more spikes than can be sent."""
+    a = population(
+        rng,
+        (6,),
+        dense(rng, "a", 6, 6, delay=2),
+        dense(rng, "in", 5, 6, shift=1),
+        dense(rng, "in", 5, 6, delay=array(rng, 0, 2, 5)),
+        late_bias=(LateBias(1, array(rng, -9, 9, 6)), LateBias(3, array(rng, -9, 9, 6))),
+        state=QFormat(word_length=6),
+        decay_rule=DecayRule.NONE,
+        decay=0,
+        threshold=tuple(rng.randint(5, 30) for _ in range(6)),
+        floor=tuple(rng.randint(-20, -1) for _ in range(6)),
+        bias=tuple(rng.randint(-9, 9) for _ in range(6)),
+        v_init=tuple(rng.randint(-30, 30) for _ in range(6)),
+        current_width=5,
+        max_spikes=3,
+        accumulation=Accumulation.SPIKING_EVENT,
+    )
+    return network({"in": FixedInput(shape=(5,), high=4)}, {"a": a}, "a")
+
+
+def spiking_image(rng: random.Random) -> FixedNetwork:
+    """Convolution and pool, resets to a value, then a dense layer."""
+    image = (2, 4, 5)
+    plain = {"decay_rule": DecayRule.NONE, "decay": 0, "accumulation": Accumulation.SPIKING_EVENT}
+    conv = convolution(rng, image, 3, stride=rng.choice([(1, 1), (2, 1)]))
+    shape = conv.output_shape
+    pool = Pool(shape, (2, 2), (2, 2), (0, 0))
+    size = math.prod(pool.output_shape)
+    flat = (pool, Reshape(pool.output_shape, (size,)), Dense(array(rng, -12, 14, size, 5)))
+    populations = {
+        "a": population(
+            rng,
+            shape,
+            Connection(source="in", maps=(conv,), shift=1),
+            state=QFormat(word_length=6),
+            reset=Reset.TO_VALUE,
+            v_reset=-3,
+            bias=2,
+            max_spikes=1,
+            **plain,
+        ),
+        "b": population(
+            rng,
+            (5,),
+            Connection(source="a", maps=flat),
+            Connection(source="in", maps=(Reshape(image, (40,)), Dense(array(rng, -9, 9, 40, 5)))),
+            state=QFormat(word_length=6, overflow=Overflow.WRAP),
+            floor=-30,
+            **plain,
+        ),
+    }
+    return network({"in": FixedInput(shape=image, high=3)}, populations, "a", "b")
+
+
+def spiking_single(rng: random.Random) -> FixedNetwork:
+    """One neuron, one source, and a loop: the same row in each cycle."""
+    a = population(
+        rng,
+        (1,),
+        Connection(source="a", delay=1),
+        Connection(source="in", maps=(Dense(np.array([[7]])),)),
+        state=QFormat(word_length=4),
+        decay_rule=DecayRule.NONE,
+        decay=0,
+        threshold=5,
+        max_spikes=3,
+        accumulation=Accumulation.SPIKING_EVENT,
+    )
+    return network({"in": FixedInput(shape=(1,), high=7)}, {"a": a}, "a")
+
+
+ONE_BY_ONE: list[Make] = [
+    saturating,
+    saturating_image,
+    spiking,
+    spiking_image,
+    spiking_single,
+]
+"""Networks whose events overflow or spike one by one."""
+
 MAKES: list[Make] = [
     recurrent_dense,
     recurrent_diagonal,
@@ -290,6 +439,7 @@ MAKES: list[Make] = [
     late_biases,
     single,
     single_flat,
+    *ONE_BY_ONE,
 ]
 
 
@@ -380,6 +530,7 @@ LOOPS: list[Make] = [
     loop_of_two,
     residual,
     lines,
+    *ONE_BY_ONE,
 ]
 
 

@@ -15,7 +15,9 @@ from spikeloom.reference.maps import Dense, Reshape
 from spikeloom.reference.maps import Shape as ArrayShape
 from spikeloom.reference.memory_map import Layout
 from spikeloom.reference.network import FixedNetwork, FixedPopulation, schedule
+from spikeloom.reference.profile import Accumulation
 from spikeloom.reference.scatter import joined_tables, scatter_tables
+from spikeloom.rtl_gen.event_population import EventPopulation, check_reach
 from spikeloom.rtl_gen.events import EventKind, EventLayout, coordinates, event_stream
 from spikeloom.rtl_gen.junction import Junction, Source
 from spikeloom.rtl_gen.population import DensePopulation, ScatterPopulation
@@ -160,6 +162,8 @@ class Population(wiring.Component):
     A flat population whose connections are all dense lists a step's events and sums a row of
     neurons at a time (:class:`~spikeloom.rtl_gen.population.DensePopulation`); any other adds each
     event to the rows that it reaches (:class:`~spikeloom.rtl_gen.population.ScatterPopulation`).
+    One whose events act one by one does so in the golden model's order
+    (:class:`~spikeloom.rtl_gen.event_population.EventPopulation`).
 
     Parameters
     ----------
@@ -216,12 +220,15 @@ class Population(wiring.Component):
         self.population = population
         self.neurons = population.neurons
         self.lanes = lanes
-        self.gathers = len(population.shape) == 1 and all(
-            _is_dense(each) for each in population.connections
+        one_by_one = _acts_one_by_one(population)
+        self.gathers = (
+            not one_by_one
+            and len(population.shape) == 1
+            and all(_is_dense(each) for each in population.connections)
         )
         self.sources = tuple(sources)
-        self._junction = Junction(sources, flat=self.gathers)
-        self.core: DensePopulation | ScatterPopulation
+        self._junction = Junction(sources, flat=self.gathers or one_by_one)
+        self.core: DensePopulation | ScatterPopulation | EventPopulation
         if self.gathers:
             self.core = DensePopulation(
                 _joined_layer(population, sources), lanes, population.late_bias, store
@@ -248,15 +255,22 @@ class Population(wiring.Component):
 
     def _scattering(
         self, sources: Sequence[Source], lanes: int, store: WeightStore
-    ) -> ScatterPopulation:
+    ) -> ScatterPopulation | EventPopulation:
         layout = Layout(self.population.shape, lanes)
         tables = [scatter_tables(each.connection.maps, each.shape, layout) for each in sources]
-        shifts = chain.from_iterable(
-            [each.connection.shift] * len(table.base)
-            for each, table in zip(sources, tables, strict=True)
+        shifts = list(
+            chain.from_iterable(
+                [each.connection.shift] * len(table.base)
+                for each, table in zip(sources, tables, strict=True)
+            )
         )
+        joined = joined_tables(tables)
+        if _acts_one_by_one(self.population):
+            for each, table in zip(sources, tables, strict=True):
+                check_reach(each.connection.source, table)
+            return EventPopulation(sources, joined, shifts, self.population, lanes, store)
         return ScatterPopulation(
-            self._junction.event, joined_tables(tables), list(shifts), self.population, lanes, store
+            self._junction.event, joined, shifts, self.population, lanes, store
         )
 
     def elaborate(self, platform: object) -> Module:
@@ -272,6 +286,10 @@ class Population(wiring.Component):
         if self.weights.store.loaded:
             connect(m, flipped(self.load), self.core.load)
         return m
+
+
+def _acts_one_by_one(population: FixedPopulation) -> bool:
+    return population.neurons.accumulation is not Accumulation.STEP
 
 
 def _is_dense(connection: object) -> bool:
@@ -465,8 +483,11 @@ class NetworkTop(wiring.Component):
         """Guarded events of each input."""
         ends = {}
         errors = []
-        # Where several sources make a step, none can take back what it has sent of it.
-        joined = any(len(sources) > 1 for sources in self._sources.values())
+        # Where several sources make a step, none can take back what it has sent of it; nor can one
+        # whose events are sorted.
+        joined = any(len(sources) > 1 for sources in self._sources.values()) or any(
+            _acts_one_by_one(each) for each in self.network.populations.values()
+        )
         for port, (name, entry) in zip(
             _names("i", self.input_layouts), self.network.inputs.items(), strict=True
         ):

@@ -16,6 +16,7 @@ from spikeloom.reference.neuron_fixed import DecayRule, Emission, NeuronConfig
 from spikeloom.reference.profile import Accumulation, Compared
 from spikeloom.rtl_gen.datapath import (
     Lane,
+    Stage,
     parameter_shapes,
     parameter_values,
     shared_parameters,
@@ -41,16 +42,6 @@ def check_lanes(lanes: int) -> None:
         raise TypeError(f"lanes must be an integer, not {lanes!r}")
     if not 1 <= lanes <= 256:
         raise ValueError(f"lanes must be 1 to 256, not {lanes!r}")
-
-
-def _check_buildable(config: NeuronConfig) -> None:
-    """Refuse neurons that the golden model has and the hardware has not."""
-    absent = {
-        "an accumulation event by event": config.accumulation is not Accumulation.STEP,
-    }
-    for what, asked in absent.items():
-        if asked:
-            raise ValueError(f"neurons in hardware must not have {what}")
 
 
 def _rest_without_input(config: NeuronConfig) -> bool:
@@ -156,13 +147,18 @@ class NeuronArray(wiring.Component):
     Raises
     ------
     TypeError, ValueError
-        If ``lanes`` is not an integer from 1 to 256, or the neurons sum event by event.
+        If ``lanes`` is not an integer from 1 to 256, or the neurons take events one by one; see
+        :class:`~spikeloom.rtl_gen.event_neuron.EventNeuronArray`.
     """
 
     i: stream.Interface
     o: stream.Interface
     probe_i: stream.Interface
     probe_o: stream.Interface
+
+    accumulations: tuple[Accumulation, ...] = (Accumulation.STEP,)
+    overhead = 1
+    """Cycles of the latency before the first stage."""
 
     def __init__(
         self,
@@ -172,25 +168,35 @@ class NeuronArray(wiring.Component):
         late_bias: Sequence[LateBias] = (),
     ) -> None:
         check_lanes(lanes)
-        _check_buildable(config)
+        if config.accumulation not in self.accumulations:
+            allowed = " or ".join(repr(each.value) for each in self.accumulations)
+            raise ValueError(f"accumulation must be {allowed}, not {config.accumulation.value!r}")
         self.config = config
         self.lanes = lanes
         self.layout = Layout((config.size,) if shape is None else shape, lanes)
         self.rows = self.layout.rows
         self.late_bias = tuple(late_bias)
-        self._stages = update_stages(config)
+        self._stages = self._update()
         if self.late_bias:
             self._stages.insert(0, ("late", self._add_late_bias))
-        self.latency = 1 + len(self._stages)
+        self.latency = self.overhead + len(self._stages)
         self._row_width = max(1, bits_for(self.rows - 1))
         super().__init__(
             {
-                "i": In(stream.Signature(current_beat(config, lanes))),
+                "i": In(stream.Signature(self._arriving())),
                 "o": Out(stream.Signature(spike_beat(config, lanes))),
                 "probe_i": In(stream.Signature(unsigned(self._row_width))),
                 "probe_o": Out(stream.Signature(membrane_row(config, lanes))),
             }
         )
+
+    def _arriving(self) -> data.StructLayout:
+        """Layout of what arrives."""
+        return current_beat(self.config, self.lanes)
+
+    def _update(self) -> list[Stage]:
+        """The stages of the update."""
+        return update_stages(self.config)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -243,30 +249,13 @@ class NeuronArray(wiring.Component):
         control = self._register(m, advance, "read", entered)
         parameters = self._parameters(m, read.addr, read.en)
         lanes = self._fetch(m, advance, control.pop("initial"), read, parameters)
-        for k in range(len(self.late_bias)):
-            began = control.pop(f"began_{k}")
-            for lane in lanes:
-                lane[f"began_{k}"] = began
-        in_flight = [control["valid"]]
-        for name, stage in self._stages:
-            control = self._register(m, advance, name, control)
-            in_flight.append(control["valid"])
-            lanes = [
-                self._register(m, advance, f"{name}_{k}", stage(lane))
-                for k, lane in enumerate(lanes)
-            ]
-
+        control, lanes, in_flight = self._run(m, advance, control, lanes)
+        self._send(m, control, lanes)
         m.d.comb += [
-            self.o.valid.eq(control["valid"]),
-            self.o.p.restart.eq(control["restart"]),
-            self.o.p.last.eq(control["last"]),
             write.addr.eq(control["row"]),
             write.en.eq(self.o.valid & self.o.ready & ~control["rests"]),
         ]
-        sent = "v" if self.config.emission is Emission.POTENTIAL else "spikes"
         for k, lane in enumerate(lanes):
-            silent = self._absent(k, control["short"]) | control["rests"]
-            m.d.comb += self.o.p.count[k].eq(Mux(silent, 0, lane[sent]))
             m.d.comb += [write.data[k][name].eq(lane[name]) for name in state_shapes(self.config)]
 
         self._answer(m, probe, fresh, read, [lane["v_init"] for lane in parameters])
@@ -286,6 +275,36 @@ class NeuronArray(wiring.Component):
             self.probe_i.ready.eq(~busy & ~self.i.valid & (row == 0) & ~answering),
         ]
         return m
+
+    def _run(
+        self, m: Module, advance: Value, control: Lane, lanes: list[Lane]
+    ) -> tuple[Lane, list[Lane], list[Value]]:
+        """A row through the stages: control and lanes behind the last; which stages have a row."""
+        for k in range(len(self.late_bias)):
+            began = control.pop(f"began_{k}")
+            for lane in lanes:
+                lane[f"began_{k}"] = began
+        in_flight = [control["valid"]]
+        for name, stage in self._stages:
+            control = self._register(m, advance, name, control)
+            in_flight.append(control["valid"])
+            lanes = [
+                self._register(m, advance, f"{name}_{k}", stage(lane))
+                for k, lane in enumerate(lanes)
+            ]
+        return control, lanes, in_flight
+
+    def _send(self, m: Module, control: Lane, lanes: list[Lane]) -> None:
+        """Offer the row behind the last stage."""
+        m.d.comb += [
+            self.o.valid.eq(control["valid"]),
+            self.o.p.restart.eq(control["restart"]),
+            self.o.p.last.eq(control["last"]),
+        ]
+        sent = "v" if self.config.emission is Emission.POTENTIAL else "spikes"
+        for k, lane in enumerate(lanes):
+            silent = self._absent(k, control["short"]) | control["rests"]
+            m.d.comb += self.o.p.count[k].eq(Mux(silent, 0, lane[sent]))
 
     def _quiet(self, m: Module, accept: Value, in_flight: list[Value]) -> Signal:
         """Whether no row is under way and in the last sweep none spiked."""
