@@ -3,6 +3,7 @@
 import math
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -332,7 +333,9 @@ def saturating_image(rng: random.Random) -> FixedNetwork:
         "c": population(
             rng,
             (2,),
-            Connection(source="b", maps=(Reshape((3, 3, 4), (36,)), Dense(array(rng, -9, 9, 36, 2)))),
+            Connection(
+                source="b", maps=(Reshape((3, 3, 4), (36,)), Dense(array(rng, -9, 9, 36, 2)))
+            ),
             state=QFormat(word_length=6),
             emission=Emission.POTENTIAL,
             max_spikes=1,
@@ -603,6 +606,63 @@ def test_resting_populations(bench: Any, shape: Shape, cycles: int) -> None:
     assert np.diff(ticks)[-40:].tolist() == [cycles] * 40
 
 
+@pytest.mark.parametrize("make", ONE_BY_ONE)
+def test_events_one_by_one_differ_from_their_sum(make: Make) -> None:
+    """Else the other tests would show nothing: words overflow, and the order of events matters."""
+    net = make(random.Random(make.__name__))
+    values = draw_stimulus(random.Random(1), net, 4, 6)
+    recording = recorded(net, values)
+
+    def potentials(other: FixedNetwork) -> list[bytes]:
+        return [v.astype(np.int64).tobytes() for v in recorded(other, values).membrane.values()]
+
+    def changed(**changes: Any) -> FixedNetwork:
+        populations = {
+            name: replace(each, **{key: change(each) for key, change in changes.items()})
+            for name, each in net.populations.items()
+        }
+        return FixedNetwork(net.inputs, populations, net.outputs, "test")
+
+    one_by_one = {
+        name: each
+        for name, each in net.populations.items()
+        if each.neurons.accumulation is not Accumulation.STEP
+    }
+    assert all(recording.overflows[name] > 0 for name in one_by_one)
+    right = potentials(net)
+    exact = changed(neurons=lambda p: replace(p.neurons, accumulation=Accumulation.STEP))
+    assert potentials(exact) != right
+    if any(len(each.connections) > 1 for each in one_by_one.values()):
+        assert potentials(changed(connections=lambda p: p.connections[::-1])) != right
+    for name, each in one_by_one.items():
+        if each.neurons.accumulation is Accumulation.SPIKING_EVENT:
+            assert recording.spikes[name].max() == each.neurons.max_spikes
+
+
+@pytest.mark.parametrize("behind", [False, True])
+def test_events_that_reach_a_neuron_twice(behind: bool) -> None:
+    """By way of two windows, or of two weights: where each event saturates it would be two."""
+    rng = random.Random(1)
+    conv = convolution(rng, (1, 4), 2)
+    if behind:
+        maps: tuple[Map, ...] = (conv, Pool((2, 4), (2,), (2,), (0,)))
+    else:
+        pool = Pool((1, 5), (2,), (1,), (0,))
+        maps = (pool, conv)
+    a = population(
+        rng,
+        maps[-1].output_shape,
+        Connection(source="in", maps=maps),
+        accumulation=Accumulation.EVENT,
+    )
+    net = network({"in": FixedInput(shape=maps[0].input_shape)}, {"a": a}, "a")
+    message = r"^pools from 'in' must neither overlap before weights nor stand behind a convolution"
+    with pytest.raises(ValueError, match=message):
+        NetworkTop(net, 2)
+    exact = replace(a, neurons=replace(a.neurons, accumulation=Accumulation.STEP))
+    NetworkTop(FixedNetwork(net.inputs, {"a": exact}, net.outputs, "test"), 2)
+
+
 @pytest.mark.parametrize("make", MAKES)
 def test_probes_show_every_membrane_potential(bench: Any, make: Make) -> None:
     """Every neuron of every population after every step."""
@@ -712,6 +772,8 @@ def test_reset_at_any_time(bench: Any, make: Make) -> None:
         (pooled, [False, False]),
         (potentials, [False, True]),
         (late_biases, [False, True]),
+        (saturating, [False, True]),
+        (spiking, [False]),
     ],
 )
 def test_engine(make: Make, gathers: list[bool]) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from amaranth.hdl import Module
 from amaranth.lib import stream, wiring
-from amaranth.lib.wiring import In, Out, connect, flipped
+from amaranth.lib.wiring import connect, flipped
 
 from spikeloom.reference.memory_map import Layout
 from spikeloom.reference.network import FixedPopulation
