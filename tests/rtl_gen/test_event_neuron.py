@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from spikeloom.reference.fixed import QFormat
+from spikeloom.reference.network import LateBias
 from spikeloom.reference.neuron_fixed import DecayRule, NeuronConfig
 from spikeloom.reference.neurons import Neurons
-from spikeloom.reference.network import LateBias
 from spikeloom.reference.profile import Accumulation, Compared
 from spikeloom.rtl_gen.event_neuron import EventNeuronArray
 from spikeloom.rtl_gen.events import EventKind
@@ -87,9 +87,7 @@ def golden(
         state, spikes = neurons.step_events(state, arrays)
         age += 1
         counts = layout.by_row(np.broadcast_to(spikes, state.v.shape)).tolist()
-        sent += [
-            (row, restart and k == 0, k == array.rows - 1) for k, row in enumerate(counts)
-        ]
+        sent += [(row, restart and k == 0, k == array.rows - 1) for k, row in enumerate(counts)]
         membrane.append(layout.by_row(state.v).tolist())
     return sent, membrane, neurons.overflows
 
@@ -108,9 +106,7 @@ def draw_array(
 
 
 def found(sink: Any) -> list[tuple[list[int], bool, bool]]:
-    return [
-        (list(word["count"]), bool(word["restart"]), bool(word["last"])) for word in sink.get()
-    ]
+    return [(list(word["count"]), bool(word["restart"]), bool(word["last"])) for word in sink.get()]
 
 
 RULES = [Accumulation.EVENT, Accumulation.SPIKING_EVENT]

@@ -884,3 +884,32 @@ def test_guard_of_restarts_in_mid_step(bench: Any, whole_steps: bool) -> None:
     b.run(script)
     assert [word["kind"] for word in sink.get()] == expected
     assert found == [int(whole_steps)]
+
+
+@pytest.mark.parametrize("make", [spiking_image, single_flat])
+def test_restart_in_mid_step(bench: Any, make: Make) -> None:
+    """Illegal where events act one by one: what has been sorted cannot be taken back."""
+    rng = random.Random(1)
+    net = make(rng)
+    net = FixedNetwork(net.inputs, {"a": net.populations["a"]}, {"out": "a"}, "test")
+    top = NetworkTop(net, 2)
+    b = bench(top)
+    values = draw_stimulus(rng, net, 1, 2)["in"]
+    values.reshape(1, 2, -1)[:, :, 0] = net.inputs["in"].low or 1
+    steps = events_of(values)
+    restart = steps[0][0]
+    b.source(top.i, words(top.i, [*steps[0][:-1], restart, *steps[0][-1:], *steps[1]]))
+    sink = b.sink(top.o)
+    legal = make is single_flat
+    if legal:
+        # What came before it is forgotten.
+        values[:, 0] = 0
+    expected = [e for step in events_of(recorded(net, {"in": values}).output) for e in step]
+
+    async def script(ctx: Any) -> None:
+        await b.until(ctx, lambda: len(sink.words) >= len(expected))
+        await ctx.tick().repeat(30)
+        assert ctx.get(top.error) == (not legal)
+
+    b.run(script)
+    assert unpacked(top.o, sink.words, len(net.shape("a"))) == expected

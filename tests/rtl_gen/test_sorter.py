@@ -47,9 +47,7 @@ def words(steps: list[Step]) -> list[dict[str, Any]]:
     for restart, counts in steps:
         if restart:
             result.append({"kind": EventKind.RESTART, "address": 0, "count": 0})
-        result += [
-            {"kind": EventKind.SPIKE, "address": k, "count": n} for k, n in counts.items()
-        ]
+        result += [{"kind": EventKind.SPIKE, "address": k, "count": n} for k, n in counts.items()]
         result.append({"kind": EventKind.TICK, "address": 0, "count": 0})
     return result
 

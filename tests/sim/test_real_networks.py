@@ -2,15 +2,19 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from spikeloom.reference.network import FixedInput
+from spikeloom.reference.fixed import QFormat
+from spikeloom.reference.maps import Dense
+from spikeloom.reference.network import Connection, FixedInput, FixedNetwork, FixedPopulation
+from spikeloom.reference.neuron_fixed import DecayRule, NeuronConfig, SynapseConfig
 from spikeloom.reference.nir_import import read_nir
 from spikeloom.reference.nir_network import network_of
 from spikeloom.reference.precision import Precision, Scale
-from spikeloom.reference.profile import PROFILES, Reset
+from spikeloom.reference.profile import PROFILES, Accumulation, Order, Reset
 from spikeloom.reference.quantize import quantize
 from spikeloom.reference.scenario import Scenario
 from spikeloom.rtl_gen.network import NetworkTop
@@ -48,3 +52,52 @@ def test_convolutions_of_sinabs(simulator: str, shared: Path, tmp_path: Path) ->
     # 55,296 rows of weights for the busiest convolution: it adds in four of five cycles.
     assert run.cycles is not None
     assert 55296 < run.cycles < 55296 / 0.8
+
+
+def xylo_neurons(recording: Any, kind: str, max_spikes: int) -> NeuronConfig:
+    word = QFormat(word_length=16)
+    decay: dict[str, Any] = {"decay_rule": DecayRule.SHIFT, "shift_at_least_one": True}
+    return NeuronConfig(
+        size=len(recording[f"th{kind}"]),
+        state=word,
+        current_width=16,
+        threshold=recording[f"th{kind}"].tolist(),
+        decay=recording[f"dm{kind}"].tolist(),
+        bias=recording[f"b{kind}"].tolist(),
+        max_spikes=max_spikes,
+        accumulation=Accumulation.EVENT,
+        staged_overflow=True,
+        synapse=SynapseConfig(
+            state=word, decay=recording[f"ds{kind}"].tolist(), order=Order.INPUT_FIRST, **decay
+        ),
+        **decay,
+    )
+
+
+@pytest.mark.parametrize("simulator", ["verilator"], indirect=True)
+def test_recurrent_xylo(simulator: str, shared: Path, tmp_path: Path) -> None:
+    """All 400 steps that XyloSim recorded, in which currents saturate event by event."""
+    recording = np.load(shared / "nir" / "xylo" / "xylosim_0.1.3_random_net.npz")
+    populations = {
+        "hidden": FixedPopulation(
+            shape=(40,),
+            neurons=xylo_neurons(recording, "", 31),
+            connections=(
+                Connection(source="in", maps=(Dense(recording["Win"]),)),
+                Connection(source="hidden", maps=(Dense(recording["Wr"]),), delay=1),
+            ),
+        ),
+        "out": FixedPopulation(
+            shape=(7,),
+            neurons=xylo_neurons(recording, "o", 1),
+            connections=(Connection(source="hidden", maps=(Dense(recording["Wo"]),), delay=1),),
+        ),
+    }
+    inputs = {"in": FixedInput(shape=(12,), high=15)}
+    fixed = FixedNetwork(inputs, populations, {"out": "out"}, "xylo")
+    scenario = Scenario.of(fixed, recording["X"][None].clip(0, 15))
+    run = run_engine(simulator, NetworkTop(fixed, (8, 2)), scenario, tmp_path, profile="xylo")
+    assert run.difference == ""
+    assert run.spikes is not None
+    assert np.array_equal(run.spikes[0], recording["out"])
+    assert np.array_equal(run.membrane[0][0], recording["v_mem"])
