@@ -46,6 +46,8 @@ class EventPopulation(wiring.Component):
 
     Attributes
     ----------
+    event : EventLayout
+        Layout of the events that reach the lanes.
     layout : Layout
         Where its neurons lie.
     rows : int
@@ -84,11 +86,14 @@ class EventPopulation(wiring.Component):
     ) -> None:
         check_lanes(lanes)
         config = population.neurons
+        self.tables = tables
+        self.shifts = list(shifts)
         self.lanes = lanes
         self.layout = Layout(population.shape, lanes)
         self.rows = self.layout.rows
         repeats = config.accumulation is Accumulation.SPIKING_EVENT
         self._sorter = StepSorter(sources, repeats=repeats)
+        self.event = self._sorter.o.p.shape()
         self._synapses = ScatterRows(
             self._sorter.o.p.shape(),
             tables,

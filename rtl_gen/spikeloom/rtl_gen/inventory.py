@@ -13,9 +13,10 @@ from spikeloom.reference.neuron_fixed import DecayRule, NeuronConfig, SynapseCon
 from spikeloom.reference.scatter import ScatterTables
 from spikeloom.rtl_gen.datapath import parameter_shapes, state_shapes
 from spikeloom.rtl_gen.delay import loop_depth
+from spikeloom.rtl_gen.event_population import EventPopulation
 from spikeloom.rtl_gen.junction import Source
 from spikeloom.rtl_gen.network import Population
-from spikeloom.rtl_gen.population import ScatterPopulation
+from spikeloom.rtl_gen.population import DensePopulation
 
 __all__ = ["MemoryShape", "Multiplier", "memories", "multipliers"]
 
@@ -57,22 +58,25 @@ def memories(population: Population) -> dict[str, MemoryShape]:
     for k, source in enumerate(population.sources):
         found |= {f"{name}_{k}": shape for name, shape in _connection(source).items()}
     core = population.core
-    if isinstance(core, ScatterPopulation):
-        for name in ("bank_0", "bank_1"):
-            found[name] = MemoryShape(rows, lanes * config.current_width)
-        found |= _tables(core.tables, rows, len(set(core.shifts)))
-    else:
+    count = Shape.cast(core.i.p.shape()["count"].shape).width
+    if isinstance(core, DensePopulation):
         address = max(1, bits_for(population.inputs - 1))
-        count = Shape.cast(core.i.p.shape()["count"].shape).width
-        found["events"] = MemoryShape(2 << address, address + count)
-    return found
+        return found | {"events": MemoryShape(2 << address, address + count)}
+    if isinstance(core, EventPopulation):
+        twice = MemoryShape(population.inputs, count)
+    else:
+        twice = MemoryShape(rows, lanes * config.current_width)
+    found |= {"bank_0": twice, "bank_1": twice}
+    return found | _tables(core.tables, rows, len(set(core.shifts)))
 
 
 def multipliers(population: Population) -> list[Multiplier]:
     """The multipliers of a population in hardware, those of all lanes."""
     config = population.neurons
     each = []
-    count = Shape.cast(population.core.i.p.shape()["count"].shape)
+    core = population.core
+    event = core.i.p.shape() if isinstance(core, DensePopulation) else core.event
+    count = Shape.cast(event["count"].shape)
     if count.width > 1 or count.signed:
         each.append(Multiplier(population.weights.width, count.width + (not count.signed)))
     registers: list[NeuronConfig | SynapseConfig] = [config]

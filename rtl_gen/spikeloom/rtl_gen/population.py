@@ -297,6 +297,7 @@ class ScatterPopulation(wiring.Component):
         check_lanes(lanes)
         config = population.neurons
         self.tables = tables
+        self.event = event
         self.shifts = list(shifts)
         self.lanes = lanes
         self.layout = Layout(population.shape, lanes)
