@@ -309,8 +309,8 @@ def test_sum_latency(
     b = bench(synapses)
     source, sink = b.source(synapses.i, words_of(sources_of(steps, 1))), b.sink(synapses.o)
     b.run_until(lambda: len(sink.words) == 1)
-    # Row address, weights, sum; and the product with the count between the latter two.
-    assert synapses.latency == (4 if multiplies else 3)
+    # Row address, weights and their register, sum; the product with the count before the latter.
+    assert synapses.latency == (5 if multiplies else 4)
     assert sink.cycles[0] == source.cycles[-1] + synapses.latency
 
 

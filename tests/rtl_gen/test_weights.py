@@ -30,8 +30,9 @@ async def read(ctx, memory: WeightMemory, row: int) -> list[int]:
     ctx.set(memory.needed, 1)
     ctx.set(memory.en, 1)
     await ctx.tick()
-    ctx.set(memory.en, 0)
     ctx.set(memory.needed, 0)
+    await ctx.tick().repeat(memory.latency - 1)
+    ctx.set(memory.en, 0)
     return [ctx.get(memory.data[lane]) for lane in range(memory.lanes)]
 
 
@@ -67,7 +68,6 @@ def test_nothing_is_loaded_while_a_row_is_needed(store: WeightStore) -> None:
         await ctx.tick().repeat(3)  # the reader waits
         assert not ctx.get(memory.load.ready)
         assert await read(ctx, memory, 2) == ROWS[2].tolist()
-        await ctx.tick()
         ctx.set(memory.load.valid, 0)
         assert [ctx.get(each) for each in memory.data] == ROWS[2].tolist()
         assert await read(ctx, memory, 2) == [ROWS[2, 0], 77, ROWS[2, 2]]

@@ -82,7 +82,7 @@ class EventPopulation(wiring.Component):
         shifts: Sequence[int],
         population: FixedPopulation,
         lanes: int,
-        store: WeightStore,
+        store: WeightStore = WeightStore.AUTO,
     ) -> None:
         check_lanes(lanes)
         config = population.neurons

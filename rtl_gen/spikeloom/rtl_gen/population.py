@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from amaranth.hdl import Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -21,12 +21,16 @@ from spikeloom.rtl_gen.weights import WeightMemory, WeightStore
 
 __all__ = ["DensePopulation", "ScatterPopulation", "SpikeSerializer"]
 
+GROUP = 8
+"""Lanes among which a spike is found in one cycle."""
+
 
 class SpikeSerializer(wiring.Component):
     """Turns rows of spike counts, or potentials, into events, in the order of the layout.
 
-    One event a cycle, and one cycle to take a row. A step's tick follows its last spike, a restart
-    goes before the first.
+    One event a cycle, and a cycle for a row without any. A step's tick follows its last spike, a
+    restart goes before the first. Rows of more than eight lanes are taken apart first, into groups
+    of eight, of which those without spikes are passed over.
 
     Parameters
     ----------
@@ -51,12 +55,13 @@ class SpikeSerializer(wiring.Component):
     i: stream.Interface
     o: stream.Interface
 
-    latency = 1
-
     def __init__(self, config: NeuronConfig, layout: Layout) -> None:
         self.config = config
         self.layout = layout
         self.lanes = layout.lanes
+        self._size = min(GROUP, layout.lanes)
+        self._groups = -(-layout.lanes // self._size)
+        self.latency = 2 if self._groups == 1 else 3
         least, most = config.sent
         super().__init__(
             {
@@ -67,70 +72,116 @@ class SpikeSerializer(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        count = Signal.like(self.i.p.count)
-        pending = Signal(self.lanes)
-        restart = Signal()
-        tick = Signal()
-        ended = Signal(init=1)
-        base = self._base(m, self.i.valid & self.i.ready, ended)
-
+        place, follow = self._place(m)
+        # A group of lanes: what is to be sent of it, lowest first, and its first lane's address.
+        items = Signal(self._size + 2)
+        rest = Signal.like(items)
+        count = Signal(data.ArrayLayout(self.i.p.count.shape().elem_shape, self._size))
+        first = Signal.like(self.o.p.address)
+        advance, takes = Signal(), Signal()
         m.d.comb += [
-            self.o.valid.eq(restart | pending.any() | tick),
-            self.i.ready.eq(~self.o.valid),
+            rest.eq(items & (items - 1)),
+            advance.eq(~self.o.valid | self.o.ready),
+            takes.eq(~items.any() | (advance & ~rest.any())),
         ]
-        with m.If(restart):
-            m.d.comb += self.o.p.kind.eq(EventKind.RESTART)
-            with m.If(self.o.ready):
-                m.d.sync += restart.eq(0)
-        with m.Elif(pending.any()):
-            m.d.comb += self.o.p.kind.eq(EventKind.SPIKE)
-            # The last assignment holds: that of the lowest lane.
-            for k in reversed(range(self.lanes)):
-                with m.If(pending[k]):
-                    m.d.comb += [base(k), self.o.p.count.eq(count[k])]
-            with m.If(self.o.ready):
-                m.d.sync += pending.eq(pending & (pending - 1))
-        with m.Else():
-            m.d.comb += self.o.p.kind.eq(EventKind.TICK)
-            with m.If(self.o.ready):
-                m.d.sync += tick.eq(0)
-        with m.If(self.i.valid & self.i.ready):
-            m.d.sync += [
-                count.eq(self.i.p.count),
-                restart.eq(self.i.p.restart),
-                tick.eq(self.i.p.last),
-                ended.eq(self.i.p.last),
+        with m.If(advance):
+            m.d.sync += [self.o.valid.eq(items.any()), items.eq(rest)]
+            m.d.sync += self.o.p.eq(self.o.p.shape().const({"kind": EventKind.TICK}))
+            # The last assignment holds: that of the lowest item.
+            for k in reversed(range(self._size)):
+                with m.If(items[1 + k]):
+                    m.d.sync += [
+                        self.o.p.kind.eq(EventKind.SPIKE),
+                        self.o.p.count.eq(count[k]),
+                        *self._at(self.o.p.address, first, k),
+                    ]
+            with m.If(items[0]):
+                m.d.sync += self.o.p.eq(self.o.p.shape().const({"kind": EventKind.RESTART}))
+
+        if self._groups == 1:
+            m.d.comb += self.i.ready.eq(takes)
+            with m.If(takes):
+                spikes = [each != 0 for each in self.i.p.count]
+                new = Cat(self.i.p.restart, *spikes, self.i.p.last)
+                m.d.sync += [
+                    items.eq(Mux(self.i.valid, new, 0)),
+                    count.eq(self.i.p.count),
+                    first.eq(place),
+                ]
+            follow(self.i.valid & self.i.ready)
+            return m
+
+        # A row: its groups that have something to send. The first one has where there is a flag.
+        row: Any = Signal(self.i.p.shape())
+        base = Signal.like(place)
+        waiting = Signal(self._groups)
+        others = Signal.like(waiting)
+        m.d.comb += [
+            others.eq(waiting & (waiting - 1)),
+            self.i.ready.eq(~waiting.any() | (takes & ~others.any())),
+        ]
+        groups = [
+            [row.count[k] for k in range(start, min(start + self._size, self.lanes))]
+            for start in range(0, self.lanes, self._size)
+        ]
+        with m.If(takes):
+            m.d.sync += [items.eq(0), waiting.eq(others)]
+            for k, lanes in reversed(list(enumerate(groups))):
+                with m.If(waiting[k]):
+                    spikes = [each != 0 for each in lanes]
+                    spikes += [Const(0)] * (self._size - len(spikes))
+                    new = Cat(row.restart & (k == 0), *spikes, row.last & ~others.any())
+                    m.d.sync += items.eq(new)
+                    m.d.sync += [count[j].eq(each) for j, each in enumerate(lanes)]
+                    m.d.sync += self._at(first, base, k * self._size)
+        with m.If(self.i.ready):
+            flags = self.i.p.restart | self.i.p.last
+            present = [
+                Cat(each != 0 for each in self.i.p.count[start : start + self._size]).any()
+                for start in range(0, self.lanes, self._size)
             ]
-            for k in range(self.lanes):
-                m.d.sync += pending[k].eq(self.i.p.count[k] != 0)
+            present[0] = present[0] | flags
+            m.d.sync += [
+                waiting.eq(Mux(self.i.valid, Cat(present), 0)),
+                row.eq(self.i.p),
+                base.eq(place),
+            ]
+        follow(self.i.valid & self.i.ready)
         return m
 
-    def _base(self, m: Module, takes: Value, ended: Value) -> Callable[[int], Any]:
-        """Follow the rows; gives the assignment of the address of a lane of the row."""
-        address = self.o.p.address
+    def _at(self, address: Any, first: Any, lane: int) -> list[Any]:
+        """Assignments of the address of a lane, given that of the first."""
         if len(self.layout.shape) == 1:
-            base = Signal.like(address)
-            with m.If(takes):
-                m.d.sync += base.eq(Mux(ended, 0, base + self.lanes))
-            return lambda lane: address.eq(base + lane)
-        channel = Signal.like(address.c)
-        names = [name for name, _ in address.shape() if name != "c"]
-        places = {name: Signal.like(address[name], name=f"at_{name}") for name in names}
+            return [address.eq(first + lane)]
+        return [address.eq(first), address.c.eq(first.c + lane)]
+
+    def _place(self, m: Module) -> tuple[Any, Callable[[Value], None]]:
+        """Address of the first lane of the row that comes, and what follows the rows."""
+        place: Any = Signal.like(self.o.p.address, name="place")
+        last = self.i.p.last
+        if len(self.layout.shape) == 1:
+
+            def follow(takes: Value) -> None:
+                with m.If(takes):
+                    m.d.sync += place.eq(Mux(last, 0, place + self.lanes))
+
+            return place, follow
+        names = [name for name, _ in place.shape() if name != "c"]
         sizes = dict(zip(names, reversed(self.layout.shape[1:]), strict=True))
-        last_group = channel == (self.layout.groups - 1) * self.lanes
-        with m.If(takes):
-            m.d.sync += channel.eq(Mux(ended | last_group, 0, channel + self.lanes))
-            carry = last_group
-            for name in names:
-                at, last = places[name], places[name] == sizes[name] - 1
-                with m.If(ended):
-                    m.d.sync += at.eq(0)
-                with m.Elif(carry):
-                    m.d.sync += at.eq(Mux(last, 0, at + 1))
-                carry = carry & last
-        for name in names:
-            m.d.comb += address[name].eq(Mux(self.o.p.kind == EventKind.SPIKE, places[name], 0))
-        return lambda lane: address.c.eq(channel + lane)
+
+        def follow_places(takes: Value) -> None:
+            carry = place.c == (self.layout.groups - 1) * self.lanes
+            with m.If(takes):
+                m.d.sync += place.c.eq(Mux(last | carry, 0, place.c + self.lanes))
+                for name in names:
+                    end = place[name] == sizes[name] - 1
+                    with m.If(last):
+                        m.d.sync += place[name].eq(0)
+                    with m.Elif(carry):
+                        m.d.sync += place[name].eq(Mux(end, 0, place[name] + 1))
+                    carry = carry & end
+
+        return place, follow_places
 
 
 class DensePopulation(wiring.Component):

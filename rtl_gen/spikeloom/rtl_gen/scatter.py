@@ -539,7 +539,7 @@ class ScatterRows(wiring.Component):
         rows: int,
         weight_width: int,
         width: int,
-        store: WeightStore,
+        store: WeightStore = WeightStore.AUTO,
     ) -> None:
         places = sorted(set(shifts))
         words = _Words(tables, rows, event["count"].shape, len(places))
@@ -620,7 +620,7 @@ class ScatterArray(wiring.Component):
         rows: int,
         weight_width: int,
         beat: data.StructLayout,
-        store: WeightStore,
+        store: WeightStore = WeightStore.AUTO,
     ) -> None:
         width = Shape.cast(beat["current"].shape.elem_shape).width
         self._rows = ScatterRows(event, tables, shifts, rows, weight_width, width, store)
