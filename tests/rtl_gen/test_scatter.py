@@ -20,7 +20,8 @@ PACES = [(1.0, 1.0), (0.4, 1.0), (1.0, 0.3), (0.6, 0.6)]
 Spike = tuple[int, int, int, int]
 """Channel, height, width and count."""
 Step = tuple[bool, list[Spike]]
-Row = tuple[list[int], bool]
+Row = tuple[list[int] | None, bool]
+"""Currents, or ``None`` for all rows of a step to which nothing was added; restart."""
 
 
 class Design:
@@ -93,15 +94,17 @@ class Design:
         return {"kind": kind, "address": {"c": c, "y": y, "x": x}, "count": count}
 
     def expected(self, steps: list[Step]) -> list[Row]:
-        result = []
+        result: list[Row] = []
         for restart, spikes in steps:
+            added = 0
             rows = [[0] * self.lanes for _ in range(self.rows)]
             for c, y, x, count in spikes:
                 for weight, target in self.tables.additions(c, y, x):
+                    added += 1
                     for lane in range(self.lanes):
                         value = int(self.tables.weights[weight][lane])
                         rows[target][lane] += count * value << self.shifts[c]
-            result += [(row, restart) for row in rows]
+            result += [(row, restart) for row in rows] if added else [(None, restart)]
         return result
 
 
@@ -136,7 +139,10 @@ def draw_design(seed: int) -> Design:
 
 
 def found(sink: Any) -> list[Row]:
-    return [(list(word["current"]), bool(word["restart"])) for word in sink.get()]
+    return [
+        (None if word["void"] else list(word["current"]), bool(word["restart"]))
+        for word in sink.get()
+    ]
 
 
 @pytest.mark.parametrize("seed", range(20))
