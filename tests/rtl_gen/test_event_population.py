@@ -66,5 +66,5 @@ def test_cycles_of_a_step(bench: Any, rule: Accumulation, additions: int, active
 
 def test_memories() -> None:
     (population,) = top_of(Accumulation.EVENT).populations
-    assert (population.rows, population.weight_rows, population.inputs) == (ROWS, 30, SOURCES)
+    assert (population.rows, len(population.weights.rows), population.inputs) == (ROWS, 30, SOURCES)
     assert not population.gathers
