@@ -261,7 +261,7 @@ def test_latency(
     # list 2, sums 4 and one where counts are multiplied, update 3 and one for each further stage,
     # buffer 1, serializer 2
     multiplies = int(max_count > 1)
-    assert population.latency == 12 + multiplies + (3 if options.get("max_spikes") else 0)
+    assert population.latency == 13 + multiplies + (3 if options.get("max_spikes") else 0)
     b = bench(population)
     events = [(SPIKE, k, 1) for k in range(spikes)] + [(TICK, 0, 0)]
     source, sink = b.source(population.i, words(events)), b.sink(population.o)

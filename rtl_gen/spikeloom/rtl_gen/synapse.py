@@ -66,7 +66,7 @@ class EventList(wiring.Component):
     i: stream.Interface
     o: stream.Interface
 
-    latency = 2
+    latency = 3
 
     def __init__(self, size: int, max_count: int, sweeps: int, least_count: int = 0) -> None:
         self.size = size
@@ -128,21 +128,30 @@ class EventList(wiring.Component):
         last = empty[reading] | (place == last_place[reading])
         final = empty[reading] | (last & (sweep == self.sweeps - 1))
         none = Signal()
+        flags: Any = Signal(data.StructLayout({"last": 1, "final": 1, "restart": 1}))
+        found_valid = Signal()
+        found: Any = Signal(self.o.p.shape())
         m.d.comb += [
             read.addr[:place_width].eq(place),
             read.addr[place_width].eq(reading),
             read.en.eq(~self.o.valid | self.o.ready),
-            self.o.p.address.eq(read.data.address),
-            self.o.p.count.eq(Mux(none, 0, read.data.count)),
+            found.address.eq(read.data.address),
+            found.count.eq(Mux(none, 0, read.data.count)),
+            *(found[name].eq(flags[name]) for name in ("last", "final", "restart")),
         ]
+        # Memories are slow to answer: behind this one there is a register.
         with m.If(read.en):
-            m.d.sync += self.o.valid.eq(filled[reading])
+            m.d.sync += [
+                found_valid.eq(filled[reading]),
+                self.o.valid.eq(found_valid),
+                self.o.p.eq(found),
+            ]
             with m.If(filled[reading]):
                 m.d.sync += [
                     none.eq(empty[reading]),
-                    self.o.p.last.eq(last),
-                    self.o.p.final.eq(final),
-                    self.o.p.restart.eq(restart[reading]),
+                    flags.last.eq(last),
+                    flags.final.eq(final),
+                    flags.restart.eq(restart[reading]),
                     place.eq(Mux(last, 0, place + 1)),
                 ]
                 with m.If(last):
