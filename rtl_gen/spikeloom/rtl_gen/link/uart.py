@@ -182,11 +182,11 @@ class UARTTransmitter(wiring.Component):
         timer = Signal(range(self.divisor))
         bits_left = Signal(range(11))
         shift = Signal(10, init=0x3FF)
-
-        m.d.comb += [
-            self.tx.eq(shift[0]),
-            self.i.ready.eq((bits_left == 0) | ((bits_left == 1) & (timer == 0))),
-        ]
+        # A register, for all the logic that waits for it: high from the stop bit's last cycle on.
+        free = Signal(init=1)
+        m.d.comb += [self.tx.eq(shift[0]), self.i.ready.eq(free)]
+        with m.If((bits_left == 1) & (timer == 1)):
+            m.d.sync += free.eq(1)
         with m.If(timer != 0):
             m.d.sync += timer.eq(timer - 1)
         with m.Elif(bits_left != 0):
@@ -197,6 +197,7 @@ class UARTTransmitter(wiring.Component):
             ]
         with m.If(self.i.valid & self.i.ready):
             m.d.sync += [
+                free.eq(0),
                 timer.eq(self.divisor - 1),
                 bits_left.eq(10),
                 shift.eq(Cat(Const(0, 1), self.i.payload, Const(1, 1))),
