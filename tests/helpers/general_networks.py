@@ -442,6 +442,56 @@ MAKES: list[Make] = [
 ]
 
 
+def anything(rng: random.Random) -> FixedNetwork:
+    """Populations of any shape and kind that hear each other in any way."""
+    shapes: dict[str, Shape] = {
+        name: rng.choice([(1,), (5,), (11,), (3, 4), (2, 3, 2), (9, 2, 1)])
+        for name in [*("in", "on")[: rng.randint(1, 2)], *"abcd"[: rng.randint(1, 4)]]
+    }
+    inputs = [name for name in shapes if len(name) == 2]
+    names = [name for name in shapes if len(name) == 1]
+    # Words, too, unless events act one by one.
+    low = rng.choice([0, 0, -3])
+    populations = {}
+    for k, name in enumerate(names):
+        heard = [*names[max(0, k - 1) : k], rng.choice(inputs)]
+        heard += [rng.choice(list(shapes)) for _ in range(rng.choice([0, 0, 1, 2]))]
+        connections = [
+            any_connection(rng, each, shapes, name, loop=each in names[k:]) for each in heard
+        ]
+        rng.shuffle(connections)
+        options: dict[str, Any] = {"current_width": 8, "refractory_steps": rng.choice([0, 0, 2])}
+        if rng.random() < 0.3:
+            options["synapse"] = SynapseConfig(
+                state=QFormat(word_length=9), decay_rule=DecayRule.SHIFT, decay=2
+            )
+        if low < 0 and rng.random() < 0.3:
+            options |= {"emission": Emission.POTENTIAL, "max_spikes": 1}
+        elif low == 0 and rng.random() < 0.3:
+            options["accumulation"] = Accumulation.EVENT
+        populations[name] = population(rng, shapes[name], *connections, **options)
+    entries = {name: FixedInput(shape=shapes[name], low=low, high=2) for name in inputs}
+    return network(entries, populations, *rng.sample(list(shapes), rng.randint(1, len(shapes))))
+
+
+def any_connection(
+    rng: random.Random, source: str, shapes: dict[str, Shape], target: str, *, loop: bool
+) -> Connection:
+    before, after = shapes[source], shapes[target]
+    maps: tuple[Map, ...]
+    if before == after and rng.random() < 0.4:
+        maps = rng.choice([(), (Diagonal(array(rng, -9, 12, *before)),)])
+    elif len(before) > 1 and before[1:] == after[1:] and rng.random() < 0.8:
+        maps = (convolution(rng, before, after[0]),)
+    else:
+        size, count = math.prod(before), math.prod(after)
+        weights = Dense(array(rng, -12, 20, size, count))
+        maps = (Reshape(before, (size,)), weights, Reshape((count,), after))
+        maps = maps[len(before) == 1 : len(maps) - (len(after) == 1)]
+    delay = rng.choice([0, 0, 1, 2, array(rng, 0, 2, *before)])
+    return Connection(source=source, maps=maps, delay=delay + loop, shift=rng.choice([0, 1]))
+
+
 def draw_values(rng: random.Random, entry: FixedInput, samples: int, steps: int) -> IntArray:
     """Silent, sparse and full steps."""
     values = np.zeros((samples, steps, *entry.shape), dtype=np.int64)
