@@ -17,7 +17,9 @@ from spikeloom.reference.precision import Precision, Scale
 from spikeloom.reference.profile import PROFILES, Accumulation, Order, Reset
 from spikeloom.reference.quantize import quantize
 from spikeloom.reference.scenario import Scenario
+from spikeloom.reference.simulate import run_fixed
 from spikeloom.rtl_gen.network import NetworkTop
+from spikeloom.rtl_gen.timing import predict
 from spikeloom.sim.engine import run_engine
 
 
@@ -31,8 +33,10 @@ def test_recurrent_braille(simulator: str, shared: Path, tmp_path: Path) -> None
     fixed = quantize(network, words, calibration=raster)
     scenario = Scenario.of(fixed, raster[:8])
     assert scenario.spikes.sum() > 1000
-    run = run_engine(simulator, NetworkTop(fixed, (8, 2)), scenario, tmp_path, profile="norse")
+    top = NetworkTop(fixed, (8, 2))
+    run = run_engine(simulator, top, scenario, tmp_path, profile="norse")
     assert run.difference == ""
+    assert predict(top, raster[:8], run_fixed(fixed, raster[:8])).cycles == run.cycles
 
 
 @pytest.mark.parametrize("simulator", ["verilator"], indirect=True)
@@ -49,9 +53,14 @@ def test_convolutions_of_sinabs(simulator: str, shared: Path, tmp_path: Path) ->
     top = NetworkTop(fixed, (16, 16, 8, 8, 2))
     run = run_engine(simulator, top, scenario, tmp_path, profile="sinabs")
     assert run.difference == ""
-    # 55,296 rows of weights for the busiest convolution: it adds in four of five cycles.
-    assert run.cycles is not None
-    assert 55296 < run.cycles < 55296 / 0.8
+    timing = predict(top, digit, run_fixed(fixed, digit))
+    assert timing.cycles == run.cycles
+    # 55,296 rows of weights for the busiest convolution: it adds in four of five cycles, and in
+    # nearly all in which it knows what to add.
+    assert 55296 < timing.cycles < 55296 / 0.8
+    busiest = max(timing.populations.values(), key=lambda each: each.rows_added)
+    assert busiest.rows_added == 55296
+    assert busiest.utilisation > 0.98
 
 
 def xylo_neurons(recording: Any, kind: str, max_spikes: int) -> NeuronConfig:
@@ -95,9 +104,11 @@ def test_recurrent_xylo(simulator: str, shared: Path, tmp_path: Path) -> None:
     }
     inputs = {"in": FixedInput(shape=(12,), high=15)}
     fixed = FixedNetwork(inputs, populations, {"out": "out"}, "xylo")
-    scenario = Scenario.of(fixed, recording["X"][None].clip(0, 15))
-    run = run_engine(simulator, NetworkTop(fixed, (8, 2)), scenario, tmp_path, profile="xylo")
+    stimulus = recording["X"][None].clip(0, 15)
+    top = NetworkTop(fixed, (8, 2))
+    run = run_engine(simulator, top, Scenario.of(fixed, stimulus), tmp_path, profile="xylo")
     assert run.difference == ""
+    assert predict(top, stimulus, run_fixed(fixed, stimulus)).cycles == run.cycles
     assert run.spikes is not None
     assert np.array_equal(run.spikes[0], recording["out"])
     assert np.array_equal(run.membrane[0][0], recording["v_mem"])

@@ -52,6 +52,8 @@ class EventPopulation(wiring.Component):
         Where its neurons lie.
     rows : int
         Rows of neurons.
+    array : EventNeuronArray
+        Its neurons.
     weights : WeightMemory
         As :class:`~spikeloom.rtl_gen.scatter.ScatterRows`'s.
     patience : int
@@ -104,14 +106,14 @@ class EventPopulation(wiring.Component):
             store,
         )
         self.weights: WeightMemory = self._synapses.weights
-        self._neurons = EventNeuronArray(config, lanes, population.shape, population.late_bias)
+        self.array = EventNeuronArray(config, lanes, population.shape, population.late_bias)
         self._buffer = StreamBuffer(spike_beat(config, lanes))
         self._spikes = SpikeSerializer(config, self.layout)
         reached = sum(map(len, tables.height)) * sum(map(len, tables.width)) * sum(tables.groups)
         most = max(each.most for each in sources) if repeats else 1
         cycles = [reached * most, 2 * self._sorter.size, 2 * config.size, 4 * self.rows]
         self.patience = sum(cycles) + 64
-        neurons = self._neurons.signature.members
+        neurons = self.array.signature.members
         super().__init__(
             {
                 "i": self._sorter.signature.members["i"],
@@ -126,17 +128,17 @@ class EventPopulation(wiring.Component):
         m = Module()
         m.submodules.sorter = self._sorter
         m.submodules.synapses = self._synapses
-        m.submodules.neurons = self._neurons
+        m.submodules.neurons = self.array
         m.submodules.buffer = self._buffer
         m.submodules.spikes = self._spikes
         connect(m, flipped(self.i), self._sorter.i)
         connect(m, self._sorter.o, self._synapses.i)
-        connect(m, self._synapses.o, self._neurons.i)
-        connect(m, self._neurons.o, self._buffer.i)
+        connect(m, self._synapses.o, self.array.i)
+        connect(m, self.array.o, self._buffer.i)
         connect(m, self._buffer.o, self._spikes.i)
         connect(m, self._spikes.o, flipped(self.o))
-        connect(m, flipped(self.probe_i), self._neurons.probe_i)
-        connect(m, self._neurons.probe_o, flipped(self.probe_o))
+        connect(m, flipped(self.probe_i), self.array.probe_i)
+        connect(m, self.array.probe_o, flipped(self.probe_o))
         if self.weights.store.loaded:
             connect(m, flipped(self.load), self._synapses.load)
         return m

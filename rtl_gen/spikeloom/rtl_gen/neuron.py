@@ -49,6 +49,7 @@ def _rest_without_input(config: NeuronConfig) -> bool:
     return (
         config.decay_rule is DecayRule.NONE
         and config.synapse is None
+        and config.accumulation is Accumulation.STEP
         and not np.any(config.bias)
         and config.refractory_steps == 0
         and config.compared is Compared.NEW
@@ -132,6 +133,8 @@ class NeuronArray(wiring.Component):
         Rows of a sweep.
     latency : int
         Cycles from a row of currents to its row of spikes, without back-pressure.
+    rests : bool
+        Whether there are void steps in which its neurons rest.
 
     Members
     -------
@@ -176,6 +179,7 @@ class NeuronArray(wiring.Component):
         self.layout = Layout((config.size,) if shape is None else shape, lanes)
         self.rows = self.layout.rows
         self.late_bias = tuple(late_bias)
+        self.rests = _rest_without_input(config) and not self.late_bias
         self._stages = self._update()
         if self.late_bias:
             self._stages.insert(0, ("late", self._add_late_bias))
@@ -263,7 +267,7 @@ class NeuronArray(wiring.Component):
         busy = Cat(in_flight).any()
         takes = self.i.valid & advance & ~answering
         waits = self._must_wait(m, accept, write.en)
-        if _rest_without_input(self.config) and not self.late_bias:
+        if self.rests:
             quiet = self._quiet(m, accept, in_flight)
             begins = void & ~restart & (row == 0)
             m.d.comb += rests.eq(takes & begins & quiet)

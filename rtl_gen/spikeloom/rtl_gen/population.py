@@ -210,6 +210,10 @@ class DensePopulation(wiring.Component):
     ----------
     rows : int
         Rows of neurons, each computed in one sweep over the active sources.
+    synapses : SynapseArray
+        Its synapses.
+    array : NeuronArray
+        Its neurons.
     weights : WeightMemory
         As :class:`~spikeloom.rtl_gen.synapse.SynapseArray`'s.
     latency : int
@@ -244,24 +248,24 @@ class DensePopulation(wiring.Component):
         self.layer = layer
         self.lanes = lanes
         inputs = layer.weight.shape[0]
-        self._synapses = SynapseArray(layer, lanes, store)
-        self.weights: WeightMemory = self._synapses.weights
-        self.layout = self._synapses.layout
+        self.synapses = SynapseArray(layer, lanes, store)
+        self.weights: WeightMemory = self.synapses.weights
+        self.layout = self.synapses.layout
         self.rows = self.layout.rows
         self._sources = EventList(inputs, layer.max_count, self.rows, layer.least_count)
-        self._neurons = NeuronArray(layer.neurons, lanes, late_bias=late_bias)
+        self.array = NeuronArray(layer.neurons, lanes, late_bias=late_bias)
         # Spikes queue here, so that neurons and synapses don't wait on each event's consumer.
         self._buffer = StreamBuffer(spike_beat(layer.neurons, lanes))
         self._spikes = SpikeSerializer(layer.neurons, self.layout)
         self.patience = 3 * self.rows * inputs + 2 * layer.neurons.size + 64
         self.latency = (
             self._sources.latency
-            + self._synapses.latency
-            + self._neurons.latency
+            + self.synapses.latency
+            + self.array.latency
             + self._buffer.latency
             + self._spikes.latency
         )
-        neurons = self._neurons.signature.members
+        neurons = self.array.signature.members
         super().__init__(
             {
                 "i": self._sources.signature.members["i"],
@@ -275,20 +279,20 @@ class DensePopulation(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.sources = self._sources
-        m.submodules.synapses = self._synapses
-        m.submodules.neurons = self._neurons
+        m.submodules.synapses = self.synapses
+        m.submodules.neurons = self.array
         m.submodules.buffer = self._buffer
         m.submodules.spikes = self._spikes
         connect(m, flipped(self.i), self._sources.i)
-        connect(m, self._sources.o, self._synapses.i)
-        connect(m, self._synapses.o, self._neurons.i)
-        connect(m, self._neurons.o, self._buffer.i)
+        connect(m, self._sources.o, self.synapses.i)
+        connect(m, self.synapses.o, self.array.i)
+        connect(m, self.array.o, self._buffer.i)
         connect(m, self._buffer.o, self._spikes.i)
         connect(m, self._spikes.o, flipped(self.o))
-        connect(m, flipped(self.probe_i), self._neurons.probe_i)
-        connect(m, self._neurons.probe_o, flipped(self.probe_o))
+        connect(m, flipped(self.probe_i), self.array.probe_i)
+        connect(m, self.array.probe_o, flipped(self.probe_o))
         if self.weights.store.loaded:
-            connect(m, flipped(self.load), self._synapses.load)
+            connect(m, flipped(self.load), self.synapses.load)
         return m
 
 
@@ -317,6 +321,8 @@ class ScatterPopulation(wiring.Component):
     ----------
     rows : int
         Rows of neurons.
+    array : NeuronArray
+        Its neurons.
     weights : WeightMemory
         As :class:`~spikeloom.rtl_gen.scatter.ScatterArray`'s.
 
@@ -358,7 +364,7 @@ class ScatterPopulation(wiring.Component):
             event, tables, shifts, self.rows, population.weight_width, beat, store
         )
         self.weights: WeightMemory = self._synapses.weights
-        self._neurons = NeuronArray(config, lanes, population.shape, population.late_bias)
+        self.array = NeuronArray(config, lanes, population.shape, population.late_bias)
         self._buffer = StreamBuffer(spike_beat(config, lanes))
         self._spikes = SpikeSerializer(config, self.layout)
         reached = [
@@ -367,7 +373,7 @@ class ScatterPopulation(wiring.Component):
             3 * self.rows,
         ]
         self.patience = sum(reached) + 64
-        neurons = self._neurons.signature.members
+        neurons = self.array.signature.members
         super().__init__(
             {
                 "i": In(stream.Signature(event)),
@@ -381,16 +387,16 @@ class ScatterPopulation(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.synapses = self._synapses
-        m.submodules.neurons = self._neurons
+        m.submodules.neurons = self.array
         m.submodules.buffer = self._buffer
         m.submodules.spikes = self._spikes
         connect(m, flipped(self.i), self._synapses.i)
-        connect(m, self._synapses.o, self._neurons.i)
-        connect(m, self._neurons.o, self._buffer.i)
+        connect(m, self._synapses.o, self.array.i)
+        connect(m, self.array.o, self._buffer.i)
         connect(m, self._buffer.o, self._spikes.i)
         connect(m, self._spikes.o, flipped(self.o))
-        connect(m, flipped(self.probe_i), self._neurons.probe_i)
-        connect(m, self._neurons.probe_o, flipped(self.probe_o))
+        connect(m, flipped(self.probe_i), self.array.probe_i)
+        connect(m, self.array.probe_o, flipped(self.probe_o))
         if self.weights.store.loaded:
             connect(m, flipped(self.load), self._synapses.load)
         return m
