@@ -103,14 +103,15 @@ def train(
     return MLP((w, v), (b, c), float(ceiling[0]))
 
 
-def rate_network(trained: MLP) -> FloatNetwork:
-    """The network for rate-coded images: its neurons spike as the staircase rounds.
+def rate_network(trained: MLP, rate: float) -> FloatNetwork:
+    """The network for images whose white is so many spikes a step.
 
+    Its neurons spike as the staircase rounds.
     A hidden neuron adds up its input and spikes at the ceiling, half of which it begins with; an
     output neuron adds up all it hears and sends the sum.
     """
     hidden = FloatNeuron(profile=IAF, v_th=trained.ceiling, v_init=trained.ceiling / 2, tau=None)
-    return _stack(trained, 1.0, hidden, trained.biases[0])
+    return _stack(trained, rate, hidden, trained.biases[0])
 
 
 def current_network(trained: MLP, levels: int) -> FloatNetwork:
