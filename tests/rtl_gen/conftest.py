@@ -369,9 +369,9 @@ def _check_inventory(top: NetworkTop) -> None:
     needed = [(m.width, m.depth) for p in top.populations for m in memories(p).values()]
     assert sorted(needed) == sorted((int(width), int(depth)) for width, depth in sizes)
     cells = re.findall(r"cell \$mul .*?\n(.*?)\n\s*end\n", rtlil, re.DOTALL)
-    widths = [re.findall(r"\\[AB]_WIDTH (\d+)", cell) for cell in cells]
-    factors = [(each.a, each.b) for p in top.populations for each in multipliers(p)]
-    assert sorted(factors) == sorted((int(a), int(b)) for a, b in widths)
+    widths = [re.findall(r"\\[ABY]_WIDTH (\d+)", cell) for cell in cells]
+    factors = [(m.a, m.b, m.product) for p in top.populations for m in multipliers(p)]
+    assert sorted(factors) == sorted((int(a), int(b), int(y)) for a, b, y in widths)
 
 
 @pytest.fixture(scope="session")

@@ -45,11 +45,11 @@ def test_by_hand() -> None:
     layer = FixedDense(weight=weight, weight_width=8, neurons=neurons, max_count=3)
     (population,) = NetworkTop(fixed_stack((layer,), "test"), 4).populations
     assert memories(population) == {
-        "weights": MemoryShape(3 * 20, 4 * 8),
+        "weights": MemoryShape(3 * 20, 4 * 8, rom=True),
         "state": MemoryShape(3, 4 * (12 + 14 + 3)),
-        "parameters": MemoryShape(3, 4 * 12),
+        "parameters": MemoryShape(3, 4 * 12, rom=True),
         "events": MemoryShape(2 * 32, 5 + 2),
     }
     # 60 and 50, which are constants, have six bits and a sign.
-    each = [Multiplier(8, 3), Multiplier(12, 7), Multiplier(14, 7)]
+    each = [Multiplier(8, 3, 10), Multiplier(12, 7, 18), Multiplier(14, 7, 20)]
     assert multipliers(population) == 4 * each

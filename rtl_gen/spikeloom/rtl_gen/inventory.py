@@ -1,32 +1,34 @@
 """What a population is made of: memories and multipliers, known before anything is synthesised."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 from amaranth.hdl import Shape
 from amaranth.utils import bits_for
 
-from spikeloom.reference.fixed import signed_width
+from spikeloom.reference.fixed import IntArray, signed_width
 from spikeloom.reference.neuron_fixed import DecayRule, NeuronConfig, SynapseConfig
 from spikeloom.reference.scatter import ScatterTables
-from spikeloom.rtl_gen.datapath import parameter_shapes, state_shapes
+from spikeloom.rtl_gen.datapath import parameter_shapes, parameter_values, state_shapes
 from spikeloom.rtl_gen.delay import loop_depth
 from spikeloom.rtl_gen.event_population import EventPopulation
 from spikeloom.rtl_gen.junction import Source
 from spikeloom.rtl_gen.network import Population
 from spikeloom.rtl_gen.population import DensePopulation
 
-__all__ = ["MemoryShape", "Multiplier", "memories", "multipliers"]
+__all__ = ["MemoryShape", "Multiplier", "memories", "multipliers", "varying_bits"]
 
 
 @dataclass(frozen=True)
 class MemoryShape:
-    """Words of a memory, and bits of a word."""
+    """Words of a memory, bits of a word, and whether nothing is ever written."""
 
     depth: int
     width: int
+    rom: bool = False
 
     @property
     def bits(self) -> int:
@@ -36,10 +38,11 @@ class MemoryShape:
 
 @dataclass(frozen=True)
 class Multiplier:
-    """Bits of both factors, which are signed."""
+    """Bits of both factors, which are signed, and of the product."""
 
     a: int
     b: int
+    product: int
 
 
 def memories(population: Population) -> dict[str, MemoryShape]:
@@ -48,13 +51,15 @@ def memories(population: Population) -> dict[str, MemoryShape]:
     rows, lanes = population.rows, population.lanes
     weights = population.weights
     found = {
-        "weights": MemoryShape(len(weights.rows), weights.width * lanes),
+        "weights": MemoryShape(
+            len(weights.rows), weights.width * lanes, rom=not weights.store.loaded
+        ),
         "state": MemoryShape(rows, lanes * _bits(state_shapes(config).values())),
     }
     parameters = _bits(parameter_shapes(config).values())
     parameters += config.current_width * len(population.population.late_bias)
     if parameters:
-        found["parameters"] = MemoryShape(rows, lanes * parameters)
+        found["parameters"] = MemoryShape(rows, lanes * parameters, rom=True)
     for k, source in enumerate(population.sources):
         found |= {f"{name}_{k}": shape for name, shape in _connection(source).items()}
     core = population.core
@@ -78,7 +83,8 @@ def multipliers(population: Population) -> list[Multiplier]:
     event = core.i.p.shape() if isinstance(core, DensePopulation) else core.event
     count = Shape.cast(event["count"].shape)
     if count.width > 1 or count.signed:
-        each.append(Multiplier(population.weights.width, count.width + (not count.signed)))
+        a = population.weights.width
+        each.append(Multiplier(a, count.width + (not count.signed), a + count.width))
     registers: list[NeuronConfig | SynapseConfig] = [config]
     if config.synapse is not None:
         registers.append(config.synapse)
@@ -86,8 +92,48 @@ def multipliers(population: Population) -> list[Multiplier]:
         if register.decay_rule is DecayRule.MULTIPLIER:
             decay = register.decay
             width = signed_width(decay) if isinstance(decay, int) else register.decay_fraction + 2
-            each.append(Multiplier(register.state.word_length, width))
+            a = register.state.word_length
+            each.append(Multiplier(a, width, a + max(1, width - 1)))
     return each * population.lanes
+
+
+def varying_bits(population: Population) -> dict[str, int]:
+    """For each memory that is never written the bits of a word that differ from word to word.
+
+    Synthesis leaves the others out.
+    """
+    found: dict[str, int] = {}
+    for name, values, width in _contents(population):
+        values = values.reshape(len(values), -1)
+        changing = np.bitwise_or.reduce(values ^ values[0], axis=0) & ((1 << width) - 1)
+        found[name] = found.get(name, 0) + sum(each.bit_count() for each in changing.tolist())
+    return found
+
+
+def _contents(population: Population) -> Iterator[tuple[str, IntArray, int]]:
+    """Fields of the memories that are never written: the memory, its words' and their bits."""
+    config, core = population.neurons, population.core
+    if not population.weights.store.loaded:
+        yield "weights", population.weights.rows, population.weights.width
+    own = parameter_values(config)
+    for name, shape in parameter_shapes(config).items():
+        yield "parameters", population.layout.by_row(own[name]), shape.width
+    for late in population.population.late_bias:
+        yield "parameters", population.layout.by_row(late.current.ravel()), config.current_width
+    if isinstance(core, DensePopulation):
+        return
+    tables = core.tables
+    weight, target = _index(len(tables.weights)), _index(population.rows)
+    places = sorted(set(core.shifts))
+    channel = [tables.base, tables.first, tables.groups, [places.index(k) for k in core.shifts]]
+    for column, width in zip(channel, (weight, target, 32, 32), strict=True):
+        yield "channel", np.asarray(column), width
+    for name, axis in (("y", tables.height), ("x", tables.width)):
+        lengths = [len(each) for each in axis]
+        yield name, np.cumsum([0, *lengths[:-1]]), 32
+        yield name, np.asarray(lengths), 32
+        pairs = np.asarray(list(chain.from_iterable(axis)) or [(0, 0)])
+        yield f"pairs_{name}", pairs, max(weight, target)
 
 
 def _bits(shapes: Iterable[Shape]) -> int:
@@ -116,13 +162,15 @@ def _tables(tables: ScatterTables, rows: int, places: int) -> dict[str, MemorySh
     weight, target = _index(len(tables.weights)), _index(rows)
     groups = bits_for(max(tables.groups))
     found = {
-        "channel": MemoryShape(len(tables.base), weight + target + groups + _index(places)),
+        "channel": MemoryShape(
+            len(tables.base), weight + target + groups + _index(places), rom=True
+        ),
     }
     for name, axis in (("y", tables.height), ("x", tables.width)):
         pairs = sum(len(each) for each in axis)
         length = bits_for(max(len(each) for each in axis))
-        found[name] = MemoryShape(len(axis), _index(max(1, pairs)) + length)
-        found[f"pairs_{name}"] = MemoryShape(pairs, weight + target)
+        found[name] = MemoryShape(len(axis), _index(max(1, pairs)) + length, rom=True)
+        found[f"pairs_{name}"] = MemoryShape(pairs, weight + target, rom=True)
     return {name: shape for name, shape in found.items() if shape.depth > 1}
 
 

@@ -23,7 +23,7 @@ from spikeloom.rtl_gen.junction import Junction, Source
 from spikeloom.rtl_gen.population import DensePopulation, ScatterPopulation
 from spikeloom.rtl_gen.weights import WeightStore
 
-__all__ = ["EventFork", "EventGuard", "NetworkTop", "Population"]
+__all__ = ["EventFork", "EventGuard", "NetworkTop", "Population", "sources_of"]
 
 
 class EventGuard(wiring.Component):
@@ -393,7 +393,7 @@ class NetworkTop(wiring.Component):
             )
         self.network = network
         self._names = list(network.populations)
-        self._sources = {name: _sources(network, name) for name in self._names}
+        self._sources = {name: sources_of(network, name) for name in self._names}
         for name, sources in self._sources.items():
             # Nothing else begins its steps.
             if all(each.loop for each in sources):
@@ -530,7 +530,7 @@ def _layout(network: FixedNetwork, name: str) -> EventLayout:
     return EventLayout(network.shape(name), most, least)
 
 
-def _sources(network: FixedNetwork, name: str) -> list[Source]:
+def sources_of(network: FixedNetwork, name: str) -> list[Source]:
     """What the connections of a population hear."""
     order = list(chain.from_iterable(schedule(network.populations)))
     place = {each: k for k, each in enumerate(order)}
