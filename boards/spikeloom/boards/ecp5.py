@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from amaranth.hdl import Const, Instance, Module, Signal
 from amaranth.lib.io import Buffer, Direction, SingleEndedPort
 
+from spikeloom.boards.cells import LogicModel, MultiplierCell, RAMCell
 from spikeloom.boards.family import Family, Resource, check_frequency, check_reached
 from spikeloom.boards.tools import ToolSource
 
@@ -137,6 +138,38 @@ ECP5 = Family(
         Resource(name="flip-flops", cell="TRELLIS_FF", less="lanes"),
         Resource(name="block RAMs", cell="DP16KD", less="weights"),
         Resource(name="DSPs", cell="MULT18X18D", less="lanes"),
+    ),
+    rams=(
+        RAMCell(
+            name="distributed RAM",
+            resource="logic cells",
+            takes=6,  # two of them write
+            style="distributed",
+            cost=4,
+            modes=((16, 4),),
+            enabled=0,
+            points=1,
+            rom=False,
+        ),
+        RAMCell(
+            name="block RAM",
+            resource="block RAMs",
+            style="block",
+            cost=128,
+            modes=((16384, 1), (8192, 2), (4096, 4), (2048, 9), (1024, 18), (512, 36)),
+            enabled=9,
+            points=7,
+        ),
+    ),
+    multiplier=MultiplierCell(width=18, least_product=0),
+    logic=LogicModel(
+        link=40,
+        population=320.0,
+        scatter=270.0,
+        pipeline=0.48,
+        sum=12.2,
+        written=1.5,
+        constant=0.1,
     ),
     # A flip-flop each, and 16 words of 4 bits in a tile of eight.
     cell_bits=1 + 16 * 4 // 8,

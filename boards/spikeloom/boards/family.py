@@ -7,6 +7,7 @@ from typing import Protocol
 from amaranth.hdl import Elaboratable, Instance, Signal
 from amaranth.lib.io import SingleEndedPort
 
+from spikeloom.boards.cells import LogicModel, MultiplierCell, RAMCell
 from spikeloom.boards.tools import YOSYS, ToolSource
 
 __all__ = ["PLL", "Family", "Resource", "check_frequency", "check_reached"]
@@ -70,6 +71,12 @@ class Family:
         File that ``packer`` writes.
     resources
         What is counted, the most general first.
+    rams
+        Kinds of memory cells, in the order in which yosys looks at them.
+    multiplier
+        What products are formed in, a DSP each.
+    logic
+        How many logic cells a network takes, about.
     cell_bits
         Bits that a logic cell can hold at most, as flip-flop and as distributed memory.
     block_ram_bits
@@ -90,6 +97,9 @@ class Family:
     pack: tuple[str, ...]
     bitstream: str
     resources: tuple[Resource, ...]
+    rams: tuple[RAMCell, ...]
+    multiplier: MultiplierCell
+    logic: LogicModel
     cell_bits: int
     block_ram_bits: int
     suffix: str

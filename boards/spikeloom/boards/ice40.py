@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from amaranth.hdl import Const, Instance, Signal
 from amaranth.lib.io import SingleEndedPort
 
+from spikeloom.boards.cells import LogicModel, MultiplierCell, RAMCell
 from spikeloom.boards.family import Family, Resource, check_frequency, check_reached
 from spikeloom.boards.tools import ToolSource
 
@@ -116,6 +117,37 @@ ICE40 = Family(
         Resource(name="block RAMs", cell="ICESTORM_RAM", less="weights"),
         Resource(name="DSPs", cell="ICESTORM_DSP", less="lanes"),
         Resource(name="SPRAMs", cell="ICESTORM_SPRAM", less="weights"),
+    ),
+    rams=(
+        RAMCell(
+            name="block RAM",
+            resource="block RAMs",
+            style="block",
+            cost=64,
+            modes=((2048, 2), (1024, 4), (512, 8), (256, 16)),
+            enabled=1,
+            points=7,
+        ),
+        RAMCell(
+            name="SPRAM",
+            resource="SPRAMs",
+            style="huge",
+            cost=2048,
+            modes=((16384, 16),),
+            enabled=4,
+            points=0,
+            asked=True,
+        ),
+    ),
+    multiplier=MultiplierCell(width=16, least_product=11),
+    logic=LogicModel(
+        link=188,
+        population=220.0,
+        scatter=170.0,
+        pipeline=1.66,
+        sum=8.4,
+        written=1.17,
+        constant=0.22,
     ),
     cell_bits=1,
     block_ram_bits=4096,

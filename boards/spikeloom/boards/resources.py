@@ -1,0 +1,109 @@
+"""What a network takes of an FPGA, before anything is synthesised."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from spikeloom.boards.cells import RAMCell, choose_ram
+from spikeloom.boards.family import Family
+from spikeloom.rtl_gen.datapath import state_shapes
+from spikeloom.rtl_gen.inventory import MemoryShape, memories, multipliers, varying_bits
+from spikeloom.rtl_gen.link.serial import QUEUE_BYTES
+from spikeloom.rtl_gen.network import Population
+
+__all__ = ["Memory", "PopulationResources", "link_resources", "population_resources"]
+
+
+@dataclass(frozen=True)
+class Memory:
+    """A memory, and what it becomes.
+
+    Attributes
+    ----------
+    shape
+        Its words, without the bits that never change.
+    cell
+        Cells that it is made of; ``None`` is logic.
+    count
+        How many of them.
+    """
+
+    shape: MemoryShape
+    cell: RAMCell | None
+    count: int
+
+
+@dataclass(frozen=True)
+class PopulationResources:
+    """What a population takes.
+
+    Attributes
+    ----------
+    memories
+        Its memories by what they hold.
+    usage
+        How much it takes of each resource, by the names that a family gives them.
+    """
+
+    memories: Mapping[str, Memory]
+    usage: Mapping[str, int]
+
+
+def population_resources(population: Population, family: Family) -> PopulationResources:
+    """What a population takes of an FPGA.
+
+    Memories and DSPs are those that yosys makes. Logic cells are an estimate.
+
+    Raises
+    ------
+    ValueError
+        If the family has no memory of the weight store's style.
+    """
+    found = dict(_memories(population, family))
+    dsps = sum(family.multiplier.needed(each) for each in multipliers(population))
+    logic = _logic(population, family, found.values())
+    usage = _usage(found.values()) + Counter({"DSPs": dsps, "logic cells": logic})
+    return PopulationResources(found, usage)
+
+
+def link_resources(family: Family) -> Mapping[str, int]:
+    """What the serial line, clock and lamps take."""
+    queue = _placed(MemoryShape(QUEUE_BYTES, 8), family)
+    return _usage([queue]) + Counter({"logic cells": family.logic.link})
+
+
+def _memories(population: Population, family: Family) -> Iterator[tuple[str, Memory]]:
+    varying = varying_bits(population)
+    store = population.weights.store
+    for name, shape in memories(population).items():
+        shape = replace(shape, width=varying.get(name, shape.width))
+        if name == "weights":
+            parts = population.lanes if store.loaded else 1
+            yield name, _placed(shape, family, store.style, parts)
+        else:
+            yield name, _placed(shape, family)
+
+
+def _placed(shape: MemoryShape, family: Family, style: str = "", parts: int = 1) -> Memory:
+    return Memory(shape, *choose_ram(family.rams, shape, style, parts))
+
+
+def _usage(found: Iterable[Memory]) -> Counter[str]:
+    usage: Counter[str] = Counter()
+    for each in found:
+        if each.cell is not None:
+            usage[each.cell.resource] += each.count * each.cell.takes
+    return usage
+
+
+def _logic(population: Population, family: Family, found: Iterable[Memory]) -> int:
+    """Logic cells of a population but those that memories are made of, about."""
+    model, lanes = family.logic, population.lanes
+    state = sum(each.width for each in state_shapes(population.neurons).values())
+    cells = model.population + (0 if population.gathers else model.scatter)
+    cells += model.pipeline * lanes * state * population.core.array.latency
+    cells += model.sum * lanes * population.neurons.current_width
+    for each in found:
+        if each.cell is None:
+            cells += each.shape.bits * (model.constant if each.shape.rom else model.written)
+    return round(cells)
