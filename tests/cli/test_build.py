@@ -48,7 +48,7 @@ def test_a_bitstream(run, tmp_path, board, title, chip, bitstream):
 def test_an_array_has_no_events(run, tmp_path):
     code, _, complaint = run("build", "--board", "icebreaker", "-o", tmp_path / "out")
     assert code == 2
-    assert "config must be a TOML file of a network with [[layer]] tables" in complaint
+    assert "a TOML file of a network with [[layer]] tables; a neuron array has no" in complaint
 
 
 def test_the_folder_of_another_command_is_not_replaced(run, tmp_path):

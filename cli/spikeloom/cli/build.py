@@ -6,9 +6,14 @@ from typing import Any
 
 from spikeloom.boards.board import BOARDS
 from spikeloom.boards.flow import BuildResult, build
-from spikeloom.cli.generate import add_design_arguments, read_design, read_tables
+from spikeloom.cli.generate import (
+    add_design_arguments,
+    add_plan_argument,
+    network_top,
+    read_design,
+    read_tables,
+)
 from spikeloom.cli.progress import console, print_json, progress
-from spikeloom.rtl_gen.network import NetworkTop
 from spikeloom.rtl_gen.output import check_output
 
 __all__ = ["add_parser"]
@@ -24,6 +29,7 @@ def add_parser(commands: Any) -> None:
         " fast for the design.",
     )
     add_design_arguments(parser)
+    add_plan_argument(parser)
     parser.add_argument("--board", choices=sorted(BOARDS), required=True, help="the board")
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder to write")
     parser.add_argument("--seed", type=int, default=1, help="seed of placement (default 1)")
@@ -37,16 +43,12 @@ def add_parser(commands: Any) -> None:
 def _run(arguments: argparse.Namespace) -> int:
     check_output(arguments.output, "build")
     design = read_design(arguments, read_tables(arguments))
-    if not isinstance(design.top, NetworkTop):
-        raise ValueError(
-            "config must be a TOML file of a network with [[layer]] tables; a neuron array has no"
-            " events to send over a serial line"
-        )
+    top = network_top(design, "a neuron array has no events to send over a serial line")
     frequency = None if arguments.frequency is None else arguments.frequency * 1e6
     with progress(quiet=arguments.json) as bars:
         bar = bars.add_task("", total=None)
         result = build(
-            design.top,
+            top,
             BOARDS[arguments.board],
             arguments.output,
             seed=arguments.seed,

@@ -2,7 +2,7 @@
 
 import argparse
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from spikeloom.cli.options import (
 )
 from spikeloom.cli.profile_options import ProfileOptions, given_profile, required_profile
 from spikeloom.reference.dense import FloatDense, float_stack
+from spikeloom.reference.fixed import IntArray
 from spikeloom.reference.network import FixedInput, FixedNetwork, FloatNetwork
 from spikeloom.reference.neuron_fixed import NeuronConfig
 from spikeloom.reference.neuron_float import FloatNeuron
@@ -35,7 +36,18 @@ from spikeloom.rtl_gen.network import NetworkTop
 from spikeloom.rtl_gen.neuron import NeuronArray
 from spikeloom.sim.vectors import Design
 
-__all__ = ["UserDesign", "array_design", "network_design", "nir_design", "random_scenario"]
+__all__ = [
+    "RANDOM_DENSITY",
+    "UserDesign",
+    "array_design",
+    "network_design",
+    "nir_design",
+    "random_raster",
+    "random_scenario",
+]
+
+RANDOM_DENSITY = 0.3
+"""Share of the inputs that are active in a step of a random stimulus."""
 
 _MOST_INPUTS = 1 << 24
 _MOST_NEURONS = 1 << 20
@@ -98,11 +110,14 @@ class UserDesign:
         Name of its Verilog module.
     profile
         Name of its profile.
+    dt
+        Length of a step, in the unit of the profile's time constants.
     """
 
     top: Design
     module: str
     profile: str
+    dt: float
 
 
 def array_design(arguments: argparse.Namespace, tables: dict[str, Any]) -> UserDesign:
@@ -135,7 +150,7 @@ def array_design(arguments: argparse.Namespace, tables: dict[str, Any]) -> UserD
         decay_fraction=fixed.decay_fraction,
     )
     top = NeuronArray(config, design.lanes)
-    return UserDesign(top, _module(design, "neuron_array"), neuron.profile.name)
+    return UserDesign(top, _module(design, "neuron_array"), neuron.profile.name, neuron.profile.dt)
 
 
 def network_design(
@@ -175,7 +190,7 @@ def network_design(
             raise ValueError(f"layer {k} is wrong: {error}") from error
         lanes.append(design.lanes if options.lanes is None else options.lanes)
     top = NetworkTop(_quantized(float_stack(layers), fixed), lanes)
-    return UserDesign(top, _module(design, "network"), top.network.profile)
+    return UserDesign(top, _module(design, "network"), top.network.profile, neuron.profile.dt)
 
 
 def nir_design(arguments: argparse.Namespace) -> UserDesign:
@@ -192,7 +207,7 @@ def nir_design(arguments: argparse.Namespace) -> UserDesign:
     refuse_options({**_ARRAY_ONLY, **_NEURON_ONLY}, arguments, {}, "a NIR file")
     network, _ = read_network(arguments.config, profile)
     top = NetworkTop(_quantized(network, fixed), design.lanes)
-    return UserDesign(top, _module(design, "network"), profile.name)
+    return UserDesign(top, _module(design, "network"), profile.name, profile.dt)
 
 
 def _quantized(network: FloatNetwork, fixed: FixedOptions) -> FixedNetwork:
@@ -219,10 +234,29 @@ def random_scenario(top: Design, vectors: VectorOptions) -> Scenario:
         If there are no or too many samples or steps, or the seed is negative.
     """
     if isinstance(top, NetworkTop):
-        (entry,) = top.network.inputs.values()
-        inner = entry.shape
-    else:
-        inner = (top.config.size,)
+        return Scenario.of(top.network, random_raster(top.network, vectors))
+    rng, shape = _random(vectors, (top.config.size,))
+    return Scenario.of_neurons(top.config, _random_current(top.config, rng, shape))
+
+
+def random_raster(network: FixedNetwork, vectors: VectorOptions) -> IntArray:
+    """A random stimulus for a network of one input.
+
+    Raises
+    ------
+    ValueError
+        As :func:`random_scenario`.
+    """
+    (entry,) = network.inputs.values()
+    rng, shape = _random(vectors, entry.shape)
+    active = rng.random(shape) < RANDOM_DENSITY
+    return active * rng.integers(entry.low or 1, entry.high + 1, shape)
+
+
+def _random(
+    vectors: VectorOptions, inner: Sequence[int]
+) -> tuple[np.random.Generator, tuple[int, ...]]:
+    """A generator, and the shape of what it is to draw."""
     shape = (vectors.samples, vectors.steps, *inner)
     if min(shape) < 1:
         raise ValueError(
@@ -235,11 +269,7 @@ def random_scenario(top: Design, vectors: VectorOptions) -> Scenario:
         )
     if vectors.seed < 0:
         raise ValueError(f"seed must not be negative, not {vectors.seed}")
-    rng = np.random.default_rng(vectors.seed)
-    if isinstance(top, NeuronArray):
-        return Scenario.of_neurons(top.config, _random_current(top.config, rng, shape))
-    active = rng.random(shape) < 0.3
-    return Scenario.of(top.network, active * rng.integers(entry.low or 1, entry.high + 1, shape))
+    return np.random.default_rng(vectors.seed), shape
 
 
 def _neuron(arguments: argparse.Namespace, tables: dict[str, Any]) -> FloatNeuron:

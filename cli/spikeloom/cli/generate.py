@@ -1,6 +1,7 @@
 """``spikeloom generate``: Verilog, sidecar, golden vectors and testbench in one folder."""
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,23 @@ from spikeloom.cli.options import (
     VectorOptions,
     add_arguments,
     from_arguments,
+    refuse_options,
 )
+from spikeloom.cli.plan_file import planned_top
 from spikeloom.cli.profile_options import ProfileOptions
 from spikeloom.cli.progress import console, print_json, progress, task
+from spikeloom.rtl_gen.network import NetworkTop
 from spikeloom.rtl_gen.output import check_output
 from spikeloom.sim.bundle import write_bundle
 
-__all__ = ["add_design_arguments", "add_parser", "read_design", "read_tables"]
+__all__ = [
+    "add_design_arguments",
+    "add_parser",
+    "add_plan_argument",
+    "network_top",
+    "read_design",
+    "read_tables",
+]
 
 
 def add_parser(commands: Any) -> None:
@@ -37,14 +48,21 @@ def add_parser(commands: Any) -> None:
         " testbench that `spikeloom verify` runs.",
     )
     add_design_arguments(parser)
+    add_plan_argument(parser)
     add_arguments(parser, VectorOptions)
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder to write")
     parser.add_argument("--json", action="store_true", help="print what was written as JSON")
     parser.set_defaults(run=_run)
 
 
-def add_design_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what says which design is meant."""
+def add_design_arguments(parser: argparse.ArgumentParser, *, lanes: bool = True) -> None:
+    """Add what says which design is meant.
+
+    Parameters
+    ----------
+    lanes
+        Whether that includes its lanes.
+    """
     parser.add_argument(
         "config",
         type=Path,
@@ -53,7 +71,17 @@ def add_design_arguments(parser: argparse.ArgumentParser) -> None:
         " options overrule it",
     )
     for group in (DesignOptions, NeuronOptions, ProfileOptions, FixedOptions):
-        add_arguments(parser, group)
+        add_arguments(parser, group, leave_out="" if lanes else "lanes")
+
+
+def add_plan_argument(parser: argparse.ArgumentParser) -> None:
+    """Add the file of a plan."""
+    parser.add_argument(
+        "--plan",
+        type=Path,
+        metavar="PLAN.json",
+        help="file that `spikeloom plan` wrote, with the lanes and the weight memory of each layer",
+    )
 
 
 def read_tables(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -78,10 +106,37 @@ def read_design(arguments: argparse.Namespace, tables: dict[str, Any]) -> UserDe
         If the file or an option is wrong.
     """
     if arguments.config is not None and _is_nir(arguments.config):
-        return nir_design(arguments)
-    if "layer" in tables:
-        return network_design(arguments, tables, arguments.config.parent)
-    return array_design(arguments, tables)
+        design = nir_design(arguments)
+    elif "layer" in tables:
+        design = network_design(arguments, tables, arguments.config.parent)
+    else:
+        design = array_design(arguments, tables)
+    if getattr(arguments, "plan", None) is None:
+        return design
+    refuse_options({DesignOptions: ("lanes",)}, arguments, {}, "a design with --plan")
+    network = network_top(design, "a plan is of layers").network
+    return replace(design, top=planned_top(network, arguments.plan))
+
+
+def network_top(design: UserDesign, reason: str) -> NetworkTop:
+    """The hardware of a design that must be a network.
+
+    Parameters
+    ----------
+    reason
+        Why it must.
+
+    Raises
+    ------
+    ValueError
+        If it is a neuron array.
+    """
+    if not isinstance(design.top, NetworkTop):
+        raise ValueError(
+            "config must be a NIR file, or a TOML file of a network with [[layer]] tables; "
+            + reason
+        )
+    return design.top
 
 
 def _is_nir(path: Path) -> bool:

@@ -19,7 +19,7 @@ INTERRUPTED = 130
 
 COMMANDS = (
     *("demo", "inspect", "simulate", "quantize", "compare"),
-    *("generate", "verify", "build", "doctor"),
+    *("generate", "verify", "plan", "build", "doctor"),
 )
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
