@@ -16,7 +16,6 @@ from spikeloom.boards.work import Work, estimated_cycles, step_work
 from spikeloom.reference.fixed import IntArray
 from spikeloom.reference.network import FixedNetwork
 from spikeloom.reference.simulate import Recording, run_fixed
-from spikeloom.rtl_gen.event_population import EventPopulation
 from spikeloom.rtl_gen.network import NetworkTop
 from spikeloom.rtl_gen.timing import Timing, predict
 from spikeloom.rtl_gen.weights import WeightStore
@@ -45,7 +44,7 @@ class PopulationPlan:
     work
         Cycles that it works on a step, about; mean of all steps.
     step_cycles
-        Cycles from each step's tick to the next one's; none where they are not predicted.
+        Cycles from each step's tick to the next one's, of all samples.
     utilisation
         Weights that it adds, of all that its lanes could add in all cycles.
     """
@@ -81,8 +80,6 @@ class Plan:
         network to itself.
     period
         Cycles from sample to sample where none waits for the one before; mean.
-    exact
-        Whether the cycles are exact; they are an estimate where events act one by one.
     """
 
     board: Board
@@ -93,7 +90,6 @@ class Plan:
     steps: int
     cycles: tuple[int, ...]
     period: float
-    exact: bool
 
     @property
     def lanes(self) -> tuple[int, ...]:
@@ -273,7 +269,7 @@ class _Planner:
         if work[busiest] <= sum(float(each.sum()) for each in self._arrival.values()):
             return None
         channels = self._network.populations[self._names[busiest]].shape[0]
-        for lanes in useful_lanes(channels):
+        for lanes in _useful_lanes(channels):
             if lanes <= placement.lanes[busiest]:
                 continue
             more = (*placement.lanes[:busiest], lanes, *placement.lanes[busiest + 1 :])
@@ -304,17 +300,11 @@ class _Planner:
         """The plan of a placement, with its cycles."""
         top = NetworkTop(self._network, placement.lanes, placement.stores)
         samples, steps = self._stimulus.shape[:2]
-        exact = not any(isinstance(each.core, EventPopulation) for each in top.populations)
         runs: list[Timing] = []
-        if exact:
-            for k in range(samples):
-                self._progress(f"cycles of sample {k + 1} of {samples}")
-                runs.append(self._predict(top, slice(k, k + 1)))
-            cycles = tuple(each.cycles for each in runs)
-            period = self._predict(top, slice(None)).cycles / samples
-        else:
-            cycles = (round(self._estimate(placement)),)
-            period = float(cycles[0])
+        for k in range(samples):
+            self._progress(f"cycles of sample {k + 1} of {samples}")
+            runs.append(self._predict(top, slice(k, k + 1)))
+        period = self._predict(top, slice(None)).cycles / samples
         works = self._works(placement)
         populations = tuple(
             PopulationPlan(
@@ -338,9 +328,8 @@ class _Planner:
             usage=placement.usage,
             samples=samples,
             steps=steps,
-            cycles=cycles,
+            cycles=tuple(each.cycles for each in runs),
             period=period,
-            exact=exact,
         )
 
     def _predict(self, top: NetworkTop, which: slice) -> Timing:
@@ -351,15 +340,19 @@ class _Planner:
             f"{'about ' if name == 'logic cells' else ''}{each.used} {name} of {each.available}"
             for name, each in lacks.items()
         ]
-        part = min(each.available / each.used for each in lacks.values())
         weights = sum(
             connection.synapses
             for each in self._network.populations.values()
             for connection in each.connections
         )
+        shares = [
+            (each.available + (_spram_blocks(board) if name == "block RAMs" else 0)) / each.used
+            for name, each in lacks.items()
+        ]
+        fits = weights * min(1.0, *shares)
         return _Refusal(
             f"the network is too big for {board.title}: it needs {' and '.join(needs)}",
-            f"about {int(weights * part)} of its {weights} weights would fit",
+            f"about {int(fits)} of its {weights} weights would fit",
         )
 
     def _too_slow(self, plan: Plan) -> _Refusal:
@@ -371,7 +364,18 @@ class _Planner:
         )
 
 
-def useful_lanes(channels: int) -> list[int]:
+def _spram_blocks(board: Board) -> float:
+    """Block RAMs that would hold as much as a board's SPRAMs."""
+    bits = sum(
+        depth * width
+        for each in board.family.rams
+        if each.resource == "SPRAMs"
+        for depth, width in each.modes
+    )
+    return board.sprams * bits / board.family.block_ram_bits
+
+
+def _useful_lanes(channels: int) -> list[int]:
     """The numbers of lanes, from one on, of which each leaves fewer rows than the one before."""
     most = min(channels, _MOST_LANES)
     groups = sorted({-(-channels // lanes) for lanes in range(1, most + 1)}, reverse=True)
@@ -380,8 +384,7 @@ def useful_lanes(channels: int) -> list[int]:
 
 def _utilisation(name: str, runs: Sequence[Timing]) -> float:
     added = sum(run.populations[name].accumulations for run in runs)
-    could = sum(run.populations[name].lanes * run.cycles for run in runs)
-    return added / could if could else 0.0
+    return added / sum(run.populations[name].lanes * run.cycles for run in runs)
 
 
 def _part(recording: Recording, which: slice) -> Recording:

@@ -21,6 +21,7 @@ from spikeloom.cli.options import (
     from_table,
     refuse_options,
 )
+from spikeloom.cli.plan_file import planned_top
 from spikeloom.cli.profile_options import ProfileOptions, given_profile, required_profile
 from spikeloom.reference.dense import FloatDense, float_stack
 from spikeloom.reference.fixed import IntArray
@@ -132,6 +133,8 @@ def array_design(arguments: argparse.Namespace, tables: dict[str, Any]) -> UserD
     fixed = from_arguments(FixedOptions, arguments, tables.get("fixed"))
     design = from_arguments(DesignOptions, arguments, tables.get("design"))
     refuse_options(_NETWORK_ONLY, arguments, tables, "a neuron array")
+    if getattr(arguments, "plan", None) is not None:
+        raise ValueError("--plan has no effect on a neuron array; leave it out")
     if not 1 <= design.neurons <= _MOST_NEURONS:
         raise ValueError(f"neurons must be 1 to {_MOST_NEURONS}, not {design.neurons}")
     unit = fixed.unit
@@ -189,7 +192,7 @@ def network_design(
         except ValueError as error:
             raise ValueError(f"layer {k} is wrong: {error}") from error
         lanes.append(design.lanes if options.lanes is None else options.lanes)
-    top = NetworkTop(_quantized(float_stack(layers), fixed), lanes)
+    top = _top(arguments, _quantized(float_stack(layers), fixed), lanes)
     return UserDesign(top, _module(design, "network"), top.network.profile, neuron.profile.dt)
 
 
@@ -206,8 +209,18 @@ def nir_design(arguments: argparse.Namespace) -> UserDesign:
     design = from_arguments(DesignOptions, arguments)
     refuse_options({**_ARRAY_ONLY, **_NEURON_ONLY}, arguments, {}, "a NIR file")
     network, _ = read_network(arguments.config, profile)
-    top = NetworkTop(_quantized(network, fixed), design.lanes)
+    top = _top(arguments, _quantized(network, fixed), design.lanes)
     return UserDesign(top, _module(design, "network"), profile.name, profile.dt)
+
+
+def _top(
+    arguments: argparse.Namespace, network: FixedNetwork, lanes: int | Sequence[int]
+) -> NetworkTop:
+    """The hardware of a network, with its lanes or as a plan has it."""
+    if getattr(arguments, "plan", None) is None:
+        return NetworkTop(network, lanes)
+    refuse_options({DesignOptions: ("lanes",)}, arguments, {}, "a design with --plan")
+    return planned_top(network, arguments.plan)
 
 
 def _quantized(network: FloatNetwork, fixed: FixedOptions) -> FixedNetwork:

@@ -1,7 +1,6 @@
 """``spikeloom generate``: Verilog, sidecar, golden vectors and testbench in one folder."""
 
 import argparse
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +19,7 @@ from spikeloom.cli.options import (
     VectorOptions,
     add_arguments,
     from_arguments,
-    refuse_options,
 )
-from spikeloom.cli.plan_file import planned_top
 from spikeloom.cli.profile_options import ProfileOptions
 from spikeloom.cli.progress import console, print_json, progress, task
 from spikeloom.rtl_gen.network import NetworkTop
@@ -106,16 +103,10 @@ def read_design(arguments: argparse.Namespace, tables: dict[str, Any]) -> UserDe
         If the file or an option is wrong.
     """
     if arguments.config is not None and _is_nir(arguments.config):
-        design = nir_design(arguments)
-    elif "layer" in tables:
-        design = network_design(arguments, tables, arguments.config.parent)
-    else:
-        design = array_design(arguments, tables)
-    if getattr(arguments, "plan", None) is None:
-        return design
-    refuse_options({DesignOptions: ("lanes",)}, arguments, {}, "a design with --plan")
-    network = network_top(design, "a plan is of layers").network
-    return replace(design, top=planned_top(network, arguments.plan))
+        return nir_design(arguments)
+    if "layer" in tables:
+        return network_design(arguments, tables, arguments.config.parent)
+    return array_design(arguments, tables)
 
 
 def network_top(design: UserDesign, reason: str) -> NetworkTop:

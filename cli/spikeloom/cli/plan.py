@@ -3,11 +3,13 @@
 import argparse
 import json
 import re
+import warnings
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from amaranth.hdl import UnusedElaboratable
 
 from spikeloom.boards.board import BOARDS
 from spikeloom.boards.plan import Plan, PopulationPlan, make_plan
@@ -54,7 +56,10 @@ def add_parser(commands: Any) -> None:
         help="the board (default: the smallest that holds the network)",
     )
     parser.add_argument(
-        "--lanes", type=_lanes, metavar="INT,...", help="lanes of each layer (default: chosen)"
+        "--lanes",
+        type=_lanes,
+        metavar="INT,...",
+        help="lanes of each layer, or of all (default: chosen)",
     )
     parser.add_argument(
         "--latency",
@@ -96,17 +101,22 @@ def _run(arguments: argparse.Namespace) -> int:
     output = arguments.output
     if output is not None and (not output.parent.is_dir() or output.is_dir()):
         raise ValueError(f"{output} must be a file in a folder that exists")
+    # The hardware is looked at, and never made.
+    warnings.simplefilter("ignore", UnusedElaboratable)
     tables = read_tables(arguments)
     design = read_design(arguments, tables)
     network = network_top(design, "a neuron array has no layers to plan").network
     stimulus, source = _stimulus(arguments, tables, network, design.dt)
+    lanes = arguments.lanes
+    if lanes is not None and len(lanes) == 1:
+        lanes *= len(network.populations)
     with progress(quiet=arguments.json) as bars:
         bar = bars.add_task("", total=None)
         plan = make_plan(
             network,
             stimulus,
             BOARDS.get(arguments.board),
-            lanes=arguments.lanes,
+            lanes=lanes,
             latency=arguments.latency,
             frequency=None if arguments.frequency is None else arguments.frequency * 1e6,
             progress=lambda stage: bars.update(bar, description=stage),
@@ -147,18 +157,18 @@ def _stimulus(
 
 
 def _print(plan: Plan, source: str, arguments: argparse.Namespace) -> None:
-    about = "" if plan.exact else "about "
     titles = ["layer", "weights", "neurons", "lanes", "rows", "block RAMs", "DSPs", "logic cells"]
     titles += ["cycles a step", "worst", "utilisation"]
     print_table(titles, [_row(each) for each in plan.populations], words=2)
     say()
     say(f"{plan.board.title}, {plan.board.chip}, at {plan.frequency / 1e6:g} MHz")
     for name, usage in plan.usage.items():
-        about_cells = "about " if name == "logic cells" else ""
-        say(f"  {name:<12} {about_cells}{usage.used:,} of {usage.available:,}")
-    say(f"input: {source}; {plan.samples:,} samples of {plan.steps:,} steps")
+        about = "about " if name == "logic cells" else ""
+        say(f"  {name:<12} {about}{usage.used:,} of {usage.available:,}")
+    samples = f"{plan.samples:,} sample{'s' * (plan.samples > 1)}"
+    say(f"input: {source}; {samples} of {plan.steps:,} steps")
     say(
-        f"a sample takes {about}{np.mean(plan.cycles):,.0f} cycles, {1e6 * plan.latency:,.1f} us"
+        f"a sample takes {np.mean(plan.cycles):,.0f} cycles, {1e6 * plan.latency:,.1f} us"
         f" (worst {max(plan.cycles):,}); one behind the other {plan.throughput:,.0f} a second"
     )
     say(f"{plan.bottleneck.name} has the most to do")
@@ -180,9 +190,9 @@ def _row(each: PopulationPlan) -> list[str]:
         str(each.usage.get("block RAMs", 0)),
         str(each.usage.get("DSPs", 0)),
         f"about {each.usage['logic cells']:,}",
-        f"{np.mean(steps):,.1f}" if steps else f"about {each.work:,.0f}",
+        f"{np.mean(steps):,.1f}" if steps else "-",
         f"{max(steps):,}" if steps else "-",
-        f"{100 * each.utilisation:.0f} %" if steps else "-",
+        f"{100 * each.utilisation:.0f} %",
     ]
 
 

@@ -25,7 +25,6 @@ def plan_facts(plan: Plan) -> dict[str, Any]:
         "bottleneck": plan.bottleneck.name,
         "samples": plan.samples,
         "steps": plan.steps,
-        "exact": plan.exact,
         "cycles": list(plan.cycles),
         "period_cycles": plan.period,
         "latency_us": 1e6 * plan.latency,
@@ -68,16 +67,23 @@ def planned_top(network: FixedNetwork, path: Path) -> NetworkTop:
         If the file cannot be read, is no plan, or is one of another network.
     """
     try:
-        populations = json.loads(path.read_text(encoding="utf-8"))["populations"]
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ValueError(
+            f"{path} must be a file that `spikeloom plan` wrote, but {error}"
+        ) from error
+    except UnicodeDecodeError:
+        text = ""
+    try:
+        populations = json.loads(text)["populations"]
         planned = [(each["name"], each["neurons"]) for each in populations]
         lanes = [each["lanes"] for each in populations]
         stores = [_STORES[each["store"]] for each in populations]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ValueError(
-            f"{path} must be a file that `spikeloom plan` wrote, but {error!r}"
-        ) from error
+    except (ValueError, KeyError, TypeError):
+        raise ValueError(f"{path} must be a file that `spikeloom plan` wrote") from None
     if planned != _names(network):
-        raise ValueError(f"{path} must be a plan of this network, but is of {planned}")
+        layers = ", ".join(f"{name} of {neurons}" for name, neurons in planned)
+        raise ValueError(f"{path} must be a plan of this network, but is of {layers} neurons")
     return NetworkTop(network, lanes, stores)
 
 
