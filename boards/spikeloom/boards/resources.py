@@ -52,7 +52,9 @@ class PopulationResources:
 def population_resources(population: Population, family: Family) -> PopulationResources:
     """What a population takes of an FPGA.
 
-    Memories and DSPs are those that yosys makes. Logic cells are an estimate.
+    Memories and DSPs are as many as yosys makes, save that it forms a product with a constant power
+    of two without a DSP. Logic cells are an estimate; see
+    :class:`~spikeloom.boards.cells.LogicModel`.
 
     Raises
     ------
@@ -98,11 +100,13 @@ def _usage(found: Iterable[Memory]) -> Counter[str]:
 
 def _logic(population: Population, family: Family, found: Iterable[Memory]) -> int:
     """Logic cells of a population but those that memories are made of, about."""
-    model, lanes = family.logic, population.lanes
-    state = sum(each.width for each in state_shapes(population.neurons).values())
+    model, config = family.logic, population.neurons
+    state = sum(each.width for each in state_shapes(config).values())
+    lane = model.pipeline * state * population.core.array.latency
+    lane += model.comparison * state * config.count_width
+    lane += model.sum * config.current_width
     cells = model.population + (0 if population.gathers else model.scatter)
-    cells += model.pipeline * lanes * state * population.core.array.latency
-    cells += model.sum * lanes * population.neurons.current_width
+    cells += lane * population.lanes
     for each in found:
         if each.cell is None:
             cells += each.shape.bits * (model.constant if each.shape.rom else model.written)
