@@ -83,6 +83,8 @@ def test_wrong_style() -> None:
         # Ten bits are logic on the one, the other takes whatever is no single bit.
         (Multiplier(8, 3, 10), 0, 1),
         (Multiplier(32, 1, 32), 0, 0),
+        (Multiplier(16, 9, 24, 200), 1, 1),
+        (Multiplier(16, 9, 24, 128), 0, 0),
         (Multiplier(32, 9, 40), 2, 2),
         # 16 and 4 bits on both sides: the product of four and four is logic.
         (Multiplier(20, 20, 39), 3, 4),

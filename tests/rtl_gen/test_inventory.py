@@ -51,5 +51,5 @@ def test_by_hand() -> None:
         "events": MemoryShape(2 * 32, 5 + 2),
     }
     # 60 and 50, which are constants, have six bits and a sign.
-    each = [Multiplier(8, 3, 10), Multiplier(12, 7, 18), Multiplier(14, 7, 20)]
+    each = [Multiplier(8, 3, 10), Multiplier(12, 7, 18, 60), Multiplier(14, 7, 20, 50)]
     assert multipliers(population) == 4 * each

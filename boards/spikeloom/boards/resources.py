@@ -52,8 +52,7 @@ class PopulationResources:
 def population_resources(population: Population, family: Family) -> PopulationResources:
     """What a population takes of an FPGA.
 
-    Memories and DSPs are as many as yosys makes, save that it forms a product with a constant power
-    of two without a DSP. Logic cells are an estimate; see
+    Memories and DSPs are as many as yosys makes. Logic cells are an estimate; see
     :class:`~spikeloom.boards.cells.LogicModel`.
 
     Raises

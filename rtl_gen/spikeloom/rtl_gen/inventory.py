@@ -38,11 +38,12 @@ class MemoryShape:
 
 @dataclass(frozen=True)
 class Multiplier:
-    """Bits of both factors, which are signed, and of the product."""
+    """Bits of both factors, which are signed, and of the product; the second if it is constant."""
 
     a: int
     b: int
     product: int
+    constant: int | None = None
 
 
 def memories(population: Population) -> dict[str, MemoryShape]:
@@ -91,9 +92,10 @@ def multipliers(population: Population) -> list[Multiplier]:
     for register in registers:
         if register.decay_rule is DecayRule.MULTIPLIER:
             decay = register.decay
-            width = signed_width(decay) if isinstance(decay, int) else register.decay_fraction + 2
+            constant = decay if isinstance(decay, int) else None
+            width = register.decay_fraction + 2 if constant is None else signed_width(constant)
             a = register.state.word_length
-            each.append(Multiplier(a, width, a + max(1, width - 1)))
+            each.append(Multiplier(a, width, a + max(1, width - 1), constant))
     return each * population.lanes
 
 
