@@ -27,6 +27,7 @@ from mlp import MLP, current_network, mnist, rate_network, train
 
 from spikeloom.boards.board import BOARDS
 from spikeloom.boards.flow import BoardTooSmallError, BuildResult, FlowError, build
+from spikeloom.boards.plan import make_plan
 from spikeloom.reference.coding import rate_code
 from spikeloom.reference.network import FixedInput, FixedNetwork
 from spikeloom.reference.nir_import import read_nir
@@ -68,7 +69,6 @@ CHIPS = {
     "up5k": Chip("icebreaker", (8, 1), (SPRAM, AUTO), 36e6),
     "ecp5": Chip("ulx3s-85f", (43, 5), (AUTO, AUTO), 100e6),
 }
-CNN_LANES = (4, 16, 8, 8, 1)
 
 
 @dataclass(frozen=True)
@@ -247,7 +247,8 @@ def cnn_figures(folder: Path) -> Figures:
     words = Precision(scale=Scale.NEURON, state_fraction=None, state_width=20)
     fixed = quantize(network, words, inputs=inputs, calibration=digit)
     scenario = Scenario.of(fixed, digit)
-    top = NetworkTop(fixed, CNN_LANES)
+    plan = make_plan(fixed, digit)
+    top = NetworkTop(fixed, plan.lanes, plan.stores)
     run = run_engine("verilator", top, scenario, folder, profile="sinabs")
     timing = predict(top, digit, run_fixed(fixed, digit))
     convolutions = list(timing.populations.values())[:3]
@@ -256,7 +257,8 @@ def cnn_figures(folder: Path) -> Figures:
     added = sum(each.accumulations for each in convolutions)
     return {
         "cnn_sinabs.cycles": ("cycles", cycles_of(run)),
-        "cnn_sinabs.predicted_cycles": ("cycles", timing.cycles),
+        "cnn_sinabs.planned_cycles": ("cycles", plan.cycles[0]),
+        "cnn_sinabs.lanes": ("lanes", sum(plan.lanes)),
         "cnn_sinabs.conv_utilisation": ("", added / could),
         "cnn_sinabs.mismatches": ("differences", not run.equal),
     }
@@ -270,10 +272,14 @@ def braille_figures(folder: Path, samples: int) -> Figures:
     words = Precision(scale=Scale.NEURON, state_fraction=None, decay_fraction=12)
     fixed = quantize(network, words, calibration=data[:64])
     scenario = Scenario.of(fixed, data[:samples])
-    run = run_engine("verilator", NetworkTop(fixed, (8, 2)), scenario, folder, profile="norse")
+    plan = make_plan(fixed, data[:samples])
+    top = NetworkTop(fixed, plan.lanes, plan.stores)
+    run = run_engine("verilator", top, scenario, folder, profile="norse")
     return {
         "braille.samples": ("samples", samples),
         "braille.cycles": ("cycles", cycles_of(run) / samples),
+        "braille.planned_cycles": ("cycles", plan.period),
+        "braille.lanes": ("lanes", sum(plan.lanes)),
         "braille.mismatches": ("differences", not run.equal),
     }
 
