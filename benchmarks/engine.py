@@ -1,7 +1,8 @@
 """Measure the generated hardware: cycles in Verilator, clock and size after place and route.
 
     pip install -e '.[sim,boards]'
-    python benchmarks/engine.py
+    python benchmarks/engine.py                      # everything, about an hour
+    python benchmarks/engine.py --only mnist.up5k    # one part
 
 MNIST on 784-128-10, trained here and rate-coded in four steps, on an iCE40UP5K and an ECP5: all
 10,000 test images through the RTL, every output and every final membrane potential beside the
@@ -19,10 +20,11 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
-from figures import RESULTS, SHARED, Array, Figures, write_figures
+from figures import RESULTS, SHARED, Array, Figures, read_figures, write_figures
 from mlp import MLP, current_network, mnist, rate_network, train
 
 from spikeloom.boards.board import BOARDS
@@ -67,7 +69,7 @@ class Chip:
 
 CHIPS = {
     "up5k": Chip("icebreaker", (8, 1), (SPRAM, AUTO), 36e6),
-    "ecp5": Chip("ulx3s-85f", (43, 5), (AUTO, AUTO), 100e6),
+    "ecp5": Chip("ulx3s-85f", (64, 5), (AUTO, AUTO), 100e6),
 }
 
 
@@ -150,42 +152,44 @@ def images_through(
     }
 
 
-def mnist_figures(folder: Path) -> Figures:
-    """The network on both chips."""
+@cache
+def trained_network() -> MLP:
+    """The network that both codings and both chips share."""
     progress("training")
-    trained = train(*mnist("train"), 12, levels=STEPS, jitter=1)
+    return train(*mnist("train"), 12, levels=STEPS, jitter=1)
+
+
+def mnist_figures(name: str, chip: str, folder: Path) -> Figures:
+    """The network under one of the codings, on one of the chips."""
+    key, target, coding = f"{name}.{chip}", CHIPS[chip], codings(trained_network())[name]
     images, labels = mnist("t10k")
-    figures: Figures = {"mnist.ann_accuracy": ("%", accuracy(trained, images, labels))}
-    mismatches = 0.0
-    for name, coding in codings(trained).items():
-        for chip, target in CHIPS.items():
-            key = f"{name}.{chip}"
-            progress(f"{key} in Verilator")
-            top = NetworkTop(coding.network, target.lanes, target.stores)
-            run = images_through(top, coding, images, labels, folder / key)
-            progress(f"{key}: synthesis, place and route")
-            built = in_time(coding.network, target, folder / f"{key}-build")
-            megahertz = built.frequency / 1e6
-            mismatches += run["mismatches"]
-            figures |= {
-                f"{key}.accuracy": ("%", run["accuracy"]),
-                f"{key}.latency_mean": ("us", run["cycles"] / megahertz),
-                f"{key}.period_mean": ("us", run["stream_cycles"] / megahertz),
-                f"{key}.clock": ("MHz", megahertz),
-                f"{key}.fmax": ("MHz", built.fmax / 1e6),
-                f"{key}.seed": ("", built.seed),
-                f"{key}.lanes": ("lanes", target.lanes[0]),
-                **{
-                    f"{key}.{resource.replace(' ', '_').lower()}": ("count", usage.used)
-                    for resource, usage in built.usage.items()
-                },
-                f"{key}.rtl_seconds": ("s", run["seconds"]),
-            }
-    return figures | {
-        "mnist.rtl_images": ("images", len(images)),
-        "mnist.rtl_mismatches": ("differences", mismatches),
-        "mnist.rtl_seconds": figures["mnist.up5k.rtl_seconds"],
+    progress(f"{key}: Verilator")
+    top = NetworkTop(coding.network, target.lanes, target.stores)
+    run = images_through(top, coding, images, labels, folder)
+    progress(f"{key}: synthesis, place and route")
+    built = in_time(coding.network, target, folder / "build")
+    megahertz = built.frequency / 1e6
+    figures: Figures = {
+        f"{key}.accuracy": ("%", run["accuracy"]),
+        f"{key}.latency_mean": ("us", run["cycles"] / megahertz),
+        f"{key}.period_mean": ("us", run["stream_cycles"] / megahertz),
+        f"{key}.clock": ("MHz", megahertz),
+        f"{key}.fmax": ("MHz", built.fmax / 1e6),
+        f"{key}.seed": ("", built.seed),
+        f"{key}.lanes": ("lanes", target.lanes[0]),
     }
+    for resource, usage in built.usage.items():
+        figures[f"{key}.{resource.replace(' ', '_').lower()}"] = "count", usage.used
+    about_rtl = {
+        "rtl_images": ("images", len(images)),
+        "rtl_mismatches": ("differences", run["mismatches"]),
+        "rtl_seconds": ("s", run["seconds"]),
+    }
+    figures |= {f"{key}.{each}": figure for each, figure in about_rtl.items()}
+    if key == "mnist.up5k":
+        figures["mnist.ann_accuracy"] = "%", accuracy(trained_network(), images, labels)
+        figures |= {f"mnist.{each}": figure for each, figure in about_rtl.items()}
+    return figures
 
 
 def in_time(network: FixedNetwork, chip: Chip, folder: Path) -> BuildResult:
@@ -264,8 +268,9 @@ def cnn_figures(folder: Path) -> Figures:
     }
 
 
-def braille_figures(folder: Path, samples: int) -> Figures:
-    """The recurrent network on the test set of Braille."""
+def braille_figures(folder: Path) -> Figures:
+    """The recurrent network on the beginning of the test set of Braille."""
+    samples = 100
     data = np.load(SHARED / "data" / "braille7_unique_samples.npz")["x"].astype(np.int64)
     file = read_nir(SHARED / "nir" / "braille" / "braille_noDelay_noBias_subtract.nir")
     network = network_of(file.graph, replace(PROFILES["norse"], reset=Reset.SUBTRACT))
@@ -284,18 +289,29 @@ def braille_figures(folder: Path, samples: int) -> Figures:
     }
 
 
+PARTS: dict[str, Callable[[Path], Figures]] = {
+    f"{name}.{chip}": partial(mnist_figures, name, chip)
+    for name in ("mnist", "mnist_current")
+    for chip in CHIPS
+} | {"dense": dense_figures, "cnn_sinabs": cnn_figures, "braille": braille_figures}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        choices=PARTS,
+        default=(),
+        help="measure these parts and keep the figures of the others",
+    )
     parser.add_argument("--output", type=Path, default=RESULTS / "engine.json")
     args = parser.parse_args()
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        figures = mnist_figures(folder)
-        progress("other people's networks")
-        figures |= dense_figures(folder / "dense")
-        figures |= cnn_figures(folder / "cnn")
-        figures |= braille_figures(folder / "braille", 100)
-    write_figures(figures, args.output)
+    figures = read_figures(args.output) if args.only else {}
+    for part in args.only or PARTS:
+        with tempfile.TemporaryDirectory() as folder:
+            figures |= PARTS[part](Path(folder))
+        write_figures(figures, args.output)
 
 
 if __name__ == "__main__":

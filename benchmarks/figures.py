@@ -26,3 +26,11 @@ def write_figures(figures: Figures, output: Path) -> None:
     output.write_text(json.dumps(entries, indent=2) + "\n", encoding="utf-8")
     for each in entries:
         print(f"{each['name']:<28} {each['value']:>12} {each['unit']}")
+
+
+def read_figures(path: Path) -> Figures:
+    """The figures in a file, in its order; none where there is no file."""
+    if not path.is_file():
+        return {}
+    entries = json.loads(path.read_text(encoding="utf-8"))
+    return {each["name"]: (each["unit"], each["value"]) for each in entries}
