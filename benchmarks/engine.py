@@ -165,9 +165,9 @@ def mnist_figures(name: str, chip: str, folder: Path) -> Figures:
     images, labels = mnist("t10k")
     progress(f"{key}: Verilator")
     top = NetworkTop(coding.network, target.lanes, target.stores)
-    run = images_through(top, coding, images, labels, folder)
+    run = images_through(top, coding, images, labels, folder / "rtl")
     progress(f"{key}: synthesis, place and route")
-    built = in_time(coding.network, target, folder / "build")
+    built = in_time(coding.network, target, folder / "board")
     megahertz = built.frequency / 1e6
     figures: Figures = {
         f"{key}.accuracy": ("%", run["accuracy"]),
