@@ -9,7 +9,7 @@ import pytest
 
 from spikeloom.reference.fixed import QFormat, Rounding
 from spikeloom.reference.neuron_fixed import DecayRule, Emission, NeuronConfig
-from spikeloom.reference.profile import Compared, Order
+from spikeloom.reference.profile import Compared, Comparison, Order, Reset
 from spikeloom.reference.simulate import run_neurons
 from spikeloom.rtl_gen.neuron import NeuronArray, check_lanes, current_beat, spike_beat
 
@@ -171,6 +171,35 @@ def test_resting_neurons_cost_a_cycle_a_step(bench: Any) -> None:
     # does, and from then on all rest.
     assert sum(word["count"][0] for word in sink.get()) == 20
     assert steps.tolist() == [array.latency + 1] + [1] * 28
+
+
+@pytest.mark.parametrize(
+    ("comparison", "floor", "spikes"),
+    [
+        (Comparison.GE, -4, 0),
+        (Comparison.GE, -3, 1),
+        (Comparison.GT, -3, 0),
+        (Comparison.GT, -2, 1),
+    ],
+)
+def test_what_the_floor_lifts_over_the_threshold_does_not_rest(
+    bench: Any, comparison: Comparison, floor: int, spikes: int
+) -> None:
+    """By hand: -8 is below the threshold of -3 and lifted to the floor behind the comparison."""
+    config = NeuronConfig(
+        size=1,
+        **PLAIN | {"threshold": -3},
+        v_init=-8,
+        floor=floor,
+        reset=Reset.NONE,
+        comparison=comparison,
+    )
+    array = NeuronArray(config, 1)
+    b = bench(array)
+    b.source(array.i, [{"current": [0], "void": 1}] * 5)
+    sink = b.sink(array.o)
+    b.run_until(lambda: len(sink.words) == 5, spare=20)
+    assert [word["count"] for word in sink.get()] == [[0]] + [[spikes]] * 4
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -13,7 +13,7 @@ from spikeloom.reference.maps import Shape as ArrayShape
 from spikeloom.reference.memory_map import Layout
 from spikeloom.reference.network import LateBias
 from spikeloom.reference.neuron_fixed import DecayRule, Emission, NeuronConfig
-from spikeloom.reference.profile import Accumulation, Compared
+from spikeloom.reference.profile import Accumulation, Compared, Comparison
 from spikeloom.rtl_gen.datapath import (
     Lane,
     Stage,
@@ -54,7 +54,16 @@ def _rest_without_input(config: NeuronConfig) -> bool:
         and config.refractory_steps == 0
         and config.compared is Compared.NEW
         and config.emission is Emission.SPIKES
+        and not _lifted_over_threshold(config)
     )
+
+
+def _lifted_over_threshold(config: NeuronConfig) -> bool:
+    """Whether the floor, which acts behind the comparison, can make a neuron spike a step later."""
+    if config.floor is None:
+        return False
+    above = np.asarray(config.floor) - np.asarray(config.threshold)
+    return bool(np.any(above >= 0 if config.comparison is Comparison.GE else above > 0))
 
 
 def current_beat(config: NeuronConfig, lanes: int) -> data.StructLayout:
