@@ -10,9 +10,9 @@ golden model's. The same network with the image as a constant current. The two n
 people trained, cnn_sinabs and Braille, from their files.
 
 It needs the folder of data sets ``shared`` beside the checkout, or where ``SPIKELOOM_SHARED`` says.
-Writes ``benchmarks/results/engine.json``. Training goes by the processor's own sums, so that weights,
-and with them accuracy, latency, size and clock rate, differ a little from machine to machine; that
-the hardware equals the golden model does not.
+Writes ``benchmarks/results/engine.json``. Training goes by the processor's own sums, so that
+weights, and with them accuracy, latency, size and clock rate, differ a little from machine to
+machine; that the hardware equals the golden model does not.
 
 Latencies are those of the network behind its stream ports: from an image's first event in to its
 last one out, where each image waits for the one before. The serial line, which takes milliseconds
@@ -188,7 +188,7 @@ def mnist_figures(name: str, chip: str, folder: Path) -> Figures:
         figures[f"{key}.{resource.replace(' ', '_').lower()}"] = "count", usage.used
     about_rtl = {
         "rtl_images": ("images", len(images)),
-        "rtl_mismatches": ("differences", run["mismatches"]),
+        "rtl_mismatches": ("chunks of 1,000 images", run["mismatches"]),
         "rtl_seconds": ("s", run["seconds"]),
     }
     figures |= {f"{key}.{each}": figure for each, figure in about_rtl.items()}
