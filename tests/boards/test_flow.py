@@ -10,14 +10,25 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from spikeloom.boards import flow
 from spikeloom.boards.board import BOARDS
-from spikeloom.boards.flow import STAGES, BoardTooSmallError, BuildResult, FlowError, build
+from spikeloom.boards.flow import (
+    STAGES,
+    WEIGHTS,
+    BoardTooSmallError,
+    BuildResult,
+    FlowError,
+    build,
+)
 from spikeloom.boards.tools import find_flow_tools
+from spikeloom.reference.maps import Dense
+from spikeloom.reference.network import FixedInput
 from spikeloom.reference.neuron_fixed import DecayRule
 from spikeloom.rtl_gen.network import NetworkTop
+from spikeloom.rtl_gen.weights import WeightStore
 
 BOARD = BOARDS["icebreaker"]
 
@@ -196,6 +207,31 @@ def test_not_cached(icebreaker, network, options) -> None:
     with pytest.raises(AssertionError, match=r"^a tool was run$"):
         build(network, BOARD, icebreaker.folder, **options)
     assert snapshot(icebreaker.folder) == before
+
+
+def test_weights_to_be_loaded(dense_network, tmp_path: Path, request) -> None:
+    """They come with the bitstream, and those of another network are not taken for them."""
+    wide = {"input": FixedInput(shape=(4,), high=63)}
+    network = replace(dense_network(4, 3), inputs=wide)
+    top = NetworkTop(network, 1, WeightStore.SPRAM)
+    result = build(top, BOARD, tmp_path / "out")
+    assert result.usage["SPRAMs"].used == 1
+    weights = (result.folder / WEIGHTS).read_bytes()
+    # An event of 2 + 2 + 6 bits has two digits of seven bits: kind 3, and the weight's two's
+    # complement in the lowest bits, all neurons of the first row, then of the others.
+    (connection,) = network.populations["layer_0"].connections
+    numbers = [3 << 8 | w & 255 for w in connection.maps[0].weight.T.ravel().tolist()]
+    assert weights == bytes(byte for n in numbers for byte in (0x80 | n >> 7, n & 127))
+
+    request.getfixturevalue("no_tools")
+    same = NetworkTop(network, 1, WeightStore.SPRAM)
+    assert build(same, BOARD, result.folder).cached
+    weight = np.roll(connection.maps[0].weight, 1)
+    changed = replace(connection, maps=(Dense(weight),))
+    population = replace(network.populations["layer_0"], connections=(changed,))
+    other = replace(network, populations={"layer_0": population})
+    with pytest.raises(AssertionError, match=r"^a tool was run$"):
+        build(NetworkTop(other, 1, WeightStore.SPRAM), BOARD, result.folder)
 
 
 def test_damaged_build_is_built_again(built, network, tmp_path: Path) -> None:

@@ -15,12 +15,13 @@ from spikeloom.boards.board import Board
 from spikeloom.boards.family import Family
 from spikeloom.boards.tools import YOSYS, FlowTool, find_flow_tools
 from spikeloom.boards.top import BoardTop
-from spikeloom.rtl_gen.link.serial import EventNetwork
+from spikeloom.rtl_gen.link.serial import EventNetwork, weight_bytes
 from spikeloom.rtl_gen.network import NetworkTop
 from spikeloom.rtl_gen.output import check_output, whole_folder
 
 __all__ = [
     "STAGES",
+    "WEIGHTS",
     "BoardTooSmallError",
     "BuildResult",
     "FlowError",
@@ -32,6 +33,10 @@ __all__ = [
 STAGES = ("elaborate", "prepare tools", "synthesise", "place and route", "pack")
 """What :func:`build` does, in order. YoWASP's tools compile themselves when they are prepared for
 the first time, which takes a minute or two each."""
+
+WEIGHTS = "weights.bin"
+"""File of a build with what a host sends over the serial line before all events, where the
+bitstream cannot hold all weights."""
 
 
 class FlowError(RuntimeError):
@@ -188,13 +193,18 @@ def build(
     options = ["--report", "report.json", "--seed", str(seed), "--timing-allow-fail"]
     placement = [*board.place, "--json", "top.json", *family.place, *options]
     versions = {tool.name: str(tool.found) for tool in tools.values()}
-    inputs = _digest(json.dumps([sources, placement, family.pack, versions]).encode())
+    weights = weight_bytes(network)
+    inputs = _digest(
+        json.dumps([sources, placement, family.pack, versions, _digest(weights)]).encode()
+    )
     if (earlier := _load(folder, inputs)) is not None:
         return earlier
 
     with whole_folder(folder, "build", editable=False) as part:
         for name, text in sources.items():
             (part / name).write_text(text, encoding="utf-8")
+        if weights:
+            (part / WEIGHTS).write_bytes(weights)
         stage.begin("prepare tools")
         for tool in tools.values():
             _run(tool, ["-h"], part, part / "tools.log")

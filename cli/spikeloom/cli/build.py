@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from spikeloom.boards.board import BOARDS
-from spikeloom.boards.flow import BuildResult, build
+from spikeloom.boards.flow import WEIGHTS, BuildResult, build
 from spikeloom.cli.generate import (
     add_design_arguments,
     add_plan_argument,
@@ -89,3 +89,5 @@ def _print(result: BuildResult) -> None:
     console.print(f"clock        {result.fmax / 1e6:.2f} MHz (needs {result.frequency / 1e6:g})")
     kept = " (as built before)" if result.cached else ""
     console.print(f"bitstream    {result.bitstream}{kept}", soft_wrap=True)
+    if (weights := result.folder / WEIGHTS).is_file():
+        console.print(f"weights      {weights}, to be sent before all events", soft_wrap=True)

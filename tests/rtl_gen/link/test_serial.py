@@ -17,7 +17,7 @@ from spikeloom.reference.network import FixedInput, FixedNetwork
 from spikeloom.reference.neuron_fixed import NeuronConfig
 from spikeloom.reference.simulate import run_fixed
 from spikeloom.rtl_gen.events import event_stream
-from spikeloom.rtl_gen.link.serial import WEIGHT, SerialNetwork
+from spikeloom.rtl_gen.link.serial import WEIGHT, SerialNetwork, weight_bytes
 from spikeloom.rtl_gen.network import NetworkTop
 from spikeloom.rtl_gen.weights import WeightStore
 
@@ -128,7 +128,9 @@ def test_weights_come_over_the_line(line_levels, line_bytes) -> None:
         for lane in range(row * lanes, row * lanes + lanes)
     ]
     events = [(WEIGHT, (w & 255) >> 4, w & 15) for w in weights]
-    data = encode_events(events, 10, 15) + encode_events(raster_to_events(raster), 10, 15)
+    loading = encode_events(events, 10, 15)
+    assert weight_bytes(top) == loading
+    data = loading + encode_events(raster_to_events(raster), 10, 15)
     dut = SerialNetwork(top, DIVISOR)
     sent, _, errors = run(dut, line_levels(data, DIVISOR), 10 * DIVISOR * 40)
     answer = decode_events(line_bytes(sent, DIVISOR), 3)

@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+import numpy as np
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
@@ -13,7 +14,7 @@ from spikeloom.rtl_gen.link.loader import WeightLoader
 from spikeloom.rtl_gen.link.uart import UARTReceiver, UARTTransmitter
 from spikeloom.rtl_gen.network import NetworkTop
 
-__all__ = ["QUEUE_BYTES", "WEIGHT", "EventNetwork", "SerialNetwork"]
+__all__ = ["QUEUE_BYTES", "WEIGHT", "EventNetwork", "SerialNetwork", "weight_bytes"]
 
 WEIGHT = 3
 """Kind of what comes over the line to be loaded into the weight memories, one weight each."""
@@ -131,6 +132,23 @@ class SerialNetwork(wiring.Component):
             events.ready.eq(Mux(is_weight, loader.i.ready, network.i.ready)),
         ]
         connect(m, loader.o, network.load)  # type: ignore[attr-defined]
+
+
+def weight_bytes(network: EventNetwork) -> bytes:
+    """What a host sends before all events to load the weights; nothing where none are loaded.
+
+    Each weight is an event of the kind :data:`WEIGHT` in the format of
+    :mod:`spikeloom.rtl_gen.link.codec`, in the order of :meth:`NetworkTop.load_words`.
+    """
+    if not (isinstance(network, NetworkTop) and network.loads):
+        return b""
+    width = network.load.p.shape()["weight"].width
+    weights = np.array([word["weight"] for word in network.load_words()]) & ((1 << width) - 1)
+    size = _layout(network, "i").size
+    places = 7 * np.arange(-(-size // 7))[::-1]
+    digits = ((WEIGHT << (size - 2)) | weights)[:, None] >> places & 0x7F
+    digits[:, 0] |= 0x80
+    return digits.astype(np.uint8).tobytes()
 
 
 def _loader(network: NetworkTop) -> WeightLoader:
