@@ -319,6 +319,11 @@ def test_ports() -> None:
     assert {"i", "o"}.isdisjoint(top.signature.members)
     assert list(top.input_layouts) == ["image", "line"]
     assert list(top.output_layouts) == ["out a", "out b", "out line"]
+    assert top.input_ports == {"image": "i_0", "line": "i_1"}
+    assert top.output_ports == {"out a": "o_0", "out b": "o_1", "out line": "o_2"}
+    sidecar = describe(top, "top", "test")
+    assert sidecar["inputs"] == top.input_ports
+    assert sidecar["outputs"] == top.output_ports
     assert top.i_0.payload.shape() == top.input_layouts["image"]
     assert top.output_layouts["out line"] == top.input_layouts["line"]
 

@@ -123,14 +123,16 @@ def describe(top: NetworkTop | NeuronArray, module: str, profile: str) -> dict[s
 
     Returns
     -------
-    Plain data: versions, ports with the fields of their payloads (offset and width in bits),
-    parameters of each population, its memories, and ``patience``, a number of cycles in which the
-    design is bound to send an event if it has one.
+    Plain data: versions, ports with the fields of their payloads (offset and width in bits), of a
+    network the stream of each input and output, parameters of each population, its memories, and
+    ``patience``, a number of cycles in which the design is bound to send an event if it has one.
     """
+    names = {}
     if isinstance(top, NeuronArray):
         populations = [_population(top)]
         patience = 64 + 16 * top.latency
     else:
+        names = {"inputs": dict(top.input_ports), "outputs": dict(top.output_ports)}
         populations = [_population(p) for p in top.populations]
         patience = 64 + 4 * sum(p.patience for p in top.populations)
     return {
@@ -143,6 +145,7 @@ def describe(top: NetworkTop | NeuronArray, module: str, profile: str) -> dict[s
             for path, member, _ in top.signature.flatten(top)
             if path[-1] == "payload"
         },
+        **names,
         "populations": populations,
         "patience": patience,
     }
