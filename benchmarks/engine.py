@@ -117,15 +117,15 @@ def images_through(
         mismatches += bool(seen.difference)
         if seen.difference:
             progress(seen.difference)
-        words = [int(word, 16) for word in seen.outputs]
-        scores = decode_outputs(top, words, len(part), STEPS)[:, -1]
-        right += int(np.sum(scores.argmax(axis=1) == labels[start : start + CHUNK]))
+        words = {stream: [int(word, 16) for word in each] for stream, each in seen.outputs.items()}
+        (scores,) = decode_outputs(top, words, len(part), STEPS).values()
+        right += int(np.sum(scores[:, -1].argmax(axis=1) == labels[start : start + CHUNK]))
         for wait in (Wait.SAMPLE, Wait.NEVER):
             timed = vectors(top, scenario, wait=wait, probe=False)
             seen = play("verilator", sources, loaded + timed, folder)
             mismatches += bool(seen.difference)
             # A weight is loaded in each cycle before the first event.
-            taken = seen.cycles[-1] - len(loaded.commands)
+            taken = seen.cycles["o"][-1] - loaded.count
             if wait is Wait.SAMPLE:
                 cycles += taken
             else:

@@ -218,28 +218,32 @@ def random_scenario(top: Design, vectors: VectorOptions) -> Scenario:
     ValueError
         If there are no or too many samples or steps, or the seed is negative.
     """
-    if isinstance(top, NetworkTop):
-        (entry,) = top.network.inputs.values()
-        inner = entry.shape
-    else:
-        inner = (top.config.size,)
-    shape = (vectors.samples, vectors.steps, *inner)
-    if min(shape) < 1:
+    shapes = (
+        [each.shape for each in top.network.inputs.values()]
+        if isinstance(top, NetworkTop)
+        else [(top.config.size,)]
+    )
+    before = (vectors.samples, vectors.steps)
+    if min(before) < 1:
         raise ValueError(
             f"samples and steps must be positive, not {vectors.samples} and {vectors.steps}"
         )
-    if math.prod(shape) > _MOST_INPUTS:
+    values = math.prod(before) * sum(map(math.prod, shapes))
+    if values > _MOST_INPUTS:
         raise ValueError(
-            f"samples * steps * inputs must be at most {_MOST_INPUTS} for a testbench,"
-            f" not {math.prod(shape)}"
+            f"samples * steps * inputs must be at most {_MOST_INPUTS} for a testbench, not {values}"
         )
     if vectors.seed < 0:
         raise ValueError(f"seed must not be negative, not {vectors.seed}")
     rng = np.random.default_rng(vectors.seed)
     if isinstance(top, NeuronArray):
-        return Scenario.of_neurons(top.config, _random_current(top.config, rng, shape))
-    active = rng.random(shape) < 0.3
-    return Scenario.of(top.network, active * rng.integers(entry.low or 1, entry.high + 1, shape))
+        current = _random_current(top.config, rng, (*before, top.config.size))
+        return Scenario.of_neurons(top.config, current)
+    stimulus = {
+        name: _random_counts(entry, rng, (*before, *entry.shape))
+        for name, entry in top.network.inputs.items()
+    }
+    return Scenario.of(top.network, stimulus)
 
 
 def _neuron(arguments: argparse.Namespace, tables: dict[str, Any]) -> FloatNeuron:
@@ -260,6 +264,14 @@ def _neuron(arguments: argparse.Namespace, tables: dict[str, Any]) -> FloatNeuro
     if neuron.v_min is not None and neuron.v_min > 0:
         raise ValueError(f"v_min must be at most 0, not {neuron.v_min:g}")
     return made
+
+
+def _random_counts(
+    entry: FixedInput, rng: np.random.Generator, shape: tuple[int, ...]
+) -> np.ndarray:
+    """Counts of sources of which less than a third sends in a step."""
+    active = rng.random(shape) < 0.3
+    return active * rng.integers(entry.low or 1, entry.high + 1, shape)
 
 
 def _random_current(
