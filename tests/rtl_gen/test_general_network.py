@@ -328,6 +328,25 @@ def test_ports() -> None:
     assert top.output_layouts["out line"] == top.input_layouts["line"]
 
 
+@pytest.mark.parametrize(
+    ("make", "outputs", "followed"),
+    [
+        (loop_of_two, "a", False),
+        (loop_of_two, "b", True),
+        (loop_of_two, "ab", True),
+        (residual, "a", False),
+        (residual, "b", True),
+        (recurrent_dense, "a", True),
+    ],
+)
+def test_followed(make: Make, outputs: str, followed: bool) -> None:
+    """Whether a step's end at the outputs says that it has ended everywhere."""
+    net = replace(make(random.Random(1)), outputs={name: name for name in outputs})
+    top = NetworkTop(net, 2)
+    assert top.followed is followed
+    assert bool(describe(top, "top", "test")["settling"]) is not followed
+
+
 @pytest.mark.parametrize("shape", [(3, 5), (2, 3, 5), (1, 1, 1), (4, 2)])
 @pytest.mark.parametrize(("least", "most"), [(0, 1), (0, 5), (-5, 4), (-3, 0)])
 def test_guard(bench: Any, shape: Shape, least: int, most: int) -> None:

@@ -173,6 +173,34 @@ def test_several_inputs_and_outputs(make, engine, tmp_path):
             assert run.cycles == least if gap == 0 else run.cycles > least
 
 
+def unheard(rng: random.Random) -> FixedNetwork:
+    """Of two that hear each other one is the output, which does not say when the other is ready."""
+    network = loop_of_two(rng)
+    return replace(network, outputs={"out": "a"})
+
+
+@pytest.mark.parametrize("engine", ["icarus", "amaranth"])
+def test_potentials_of_a_population_that_no_output_follows(engine, tmp_path):
+    if engine != "amaranth" and find_simulators()[engine].found is None:
+        pytest.skip(f"{engine} was not found")
+    rng = random.Random(1)
+    network = unheard(rng)
+    scenario = Scenario.of(network, draw_stimulus(rng, network, 2, 4))
+    top = NetworkTop(network, (2, 1))
+    for gap in (0, 90):
+        assert run_engine(engine, top, scenario, tmp_path, profile="test", gap=gap).equal
+
+
+@pytest.mark.parametrize("simulator", ["icarus"], indirect=True)
+def test_the_folder_of_a_network_that_no_output_follows(simulator, tmp_path):
+    rng = random.Random(1)
+    network = unheard(rng)
+    scenario = Scenario.of(network, draw_stimulus(rng, network, 1, 3))
+    write_bundle(tmp_path / "out", NetworkTop(network, (2, 1)), "net", "test", scenario)
+    verdict = Bundle.open(tmp_path / "out").verify(simulator)
+    assert verdict.equal, verdict.failed
+
+
 @pytest.mark.parametrize("engine", ["icarus", "amaranth"])
 def test_outputs_that_are_taken_for_each_other(engine, tmp_path):
     """The stream is named, and what came out of it is told."""

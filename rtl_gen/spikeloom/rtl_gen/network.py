@@ -345,6 +345,9 @@ class NetworkTop(wiring.Component):
         Layouts of what goes in and out, by the names of inputs and outputs.
     input_ports, output_ports : dict of str to str
         Names of the members that they go through, by the names of inputs and outputs.
+    followed : bool
+        Whether all populations have finished a step when its ticks have left the outputs. One that
+        nobody hears, or that is heard from the next step on alone, may still be at work.
 
     Members
     -------
@@ -411,6 +414,7 @@ class NetworkTop(wiring.Component):
         }
         self.input_ports = _ports("i", network.inputs)
         self.output_ports = _ports("o", network.outputs)
+        self.followed = self._followed()
         width = max(p.neurons.state.word_length for p in self.populations)
         probe = data.StructLayout(
             {
@@ -434,6 +438,16 @@ class NetworkTop(wiring.Component):
                 **({"load": In(stream.Signature(self._load_layout()))} if self.loads else {}),
             }
         )
+
+    def _followed(self) -> bool:
+        followed: set[str] = set()
+        waiting = list(self.network.outputs.values())
+        while waiting:
+            name = waiting.pop()
+            if name in self._sources and name not in followed:
+                followed.add(name)
+                waiting += [s.connection.source for s in self._sources[name] if not s.loop]
+        return len(followed) == len(self._names)
 
     def _load_layout(self) -> data.StructLayout:
         """A weight with its place, wide enough for those of all populations."""

@@ -8,7 +8,7 @@ from amaranth.hdl import Signal
 from amaranth.sim import Simulator
 
 from spikeloom.rtl_gen.neuron import NeuronArray
-from spikeloom.sim.vectors import Design, Vectors
+from spikeloom.sim.vectors import PROBE, Design, Vectors
 
 __all__ = ["play_in_amaranth"]
 
@@ -16,7 +16,7 @@ _Bench = Callable[[Any], Coroutine[Any, Any, None]]
 
 
 def play_in_amaranth(
-    top: Design, vectors: Vectors, patience: int, gap: int = 0
+    top: Design, vectors: Vectors, patience: int, settling: int, gap: int = 0
 ) -> tuple[dict[str, list[int]], str]:
     """Play vectors into a design, without a simulator installed.
 
@@ -29,6 +29,8 @@ def play_in_amaranth(
     patience
         Cycles without a word in or out after which the design counts as stopped, or, if the last
         word has been sent, as done.
+    settling
+        Cycles without a word in or out before membrane potentials are asked for.
     gap
         Of 256 cycles, how many are idle at each input and how many refuse each output, by chance.
 
@@ -42,18 +44,25 @@ def play_in_amaranth(
     outputs: dict[str, list[int]] = {stream: [] for stream in vectors.outputs}
     sent = dict.fromkeys(vectors.stimulus, 0)
     chance = random.Random(1)
-    patience = patience * 256 // (256 - gap)
+    patience, settling = (each * 256 // (256 - gap) for each in (patience, settling))
+    still = 0
     wrong = ""
 
     def count() -> int:
         return sum(map(len, outputs.values())) + sent.get("load", 0)
+
+    def moves(*besides: str) -> int:
+        taken = sum(sent[name] for name in sent if name not in besides)
+        return taken + sum(len(outputs[name]) for name in outputs if name not in besides)
 
     def source(name: str, words: list[tuple[int, int]]) -> _Bench:
         stream: Any = getattr(top, name)
 
         async def send(ctx: Any) -> None:
             for after, word in words:
-                while count() < after or chance.randrange(256) < gap:
+                while count() < after or (name in PROBE and still < settling):
+                    await ctx.tick()
+                while chance.randrange(256) < gap:
                     await ctx.tick()
                 ctx.set(_raw(stream), word)
                 ctx.set(stream.valid, 1)
@@ -77,15 +86,16 @@ def play_in_amaranth(
         return take
 
     async def watch(ctx: Any) -> None:
-        nonlocal wrong
+        nonlocal wrong, still
         error = Signal() if isinstance(top, NeuronArray) else top.error
-        moved, idle = 0, 0
+        events, moved, idle = 0, 0, 0
         while idle <= patience:
             *_, raised = await ctx.tick().sample(error)
             if raised:
                 wrong = "the design took legal events for illegal ones"
-            now = count() + sum(sent.values())
-            moved, idle = now, idle + 1 if now == moved else 0
+            idle = idle + 1 if moves() == moved else 0
+            still = still + 1 if moves(*PROBE) == events else 0
+            events, moved = moves(*PROBE), moves()
         if any(sent[name] < len(words) for name, words in vectors.stimulus.items()):
             wrong = "the design stopped before its last word came out"
 

@@ -10,7 +10,7 @@ from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles, ReadOnly, RisingEdge
 
 from spikeloom.sim.check import first_difference
-from spikeloom.sim.vectors import Vectors, streams
+from spikeloom.sim.vectors import PROBE, Vectors, streams
 
 __all__ = ["Bench", "StreamDriver", "StreamMonitor"]
 
@@ -131,7 +131,10 @@ class Bench:
         sidecar = json.loads((folder / f"{dut._name}.json").read_text())
         sources, sinks = streams(sidecar)
         self.vectors = Vectors.load(folder / "vectors", sources, sinks)
-        self.patience = int(sidecar["patience"] / (1 - max(idle, refuse)))
+        self.patience, self._settling = (
+            int(sidecar[name] / (1 - max(idle, refuse))) for name in ("patience", "settling")
+        )
+        self._still = 0
         self.drivers = {name: StreamDriver(dut, name, idle, chance) for name in sources}
         self.monitors = {name: StreamMonitor(dut, name, refuse, chance) for name in sinks}
 
@@ -160,16 +163,14 @@ class Bench:
 
     async def play(self, count: int | None = None) -> None:
         """Play until so many words have come out or have been loaded, or to the end."""
-        tasks = [
-            cocotb.start_soon(self._drive(driver, self.vectors.stimulus[name]))
-            for name, driver in self.drivers.items()
-        ]
+        tasks = [cocotb.start_soon(self._drive(name)) for name in self.drivers]
         goal = self.vectors.count if count is None else count
-        moved, waited = 0, 0
+        events, moved, waited = 0, 0, 0
         while self.count < goal or (count is None and not all(task.done() for task in tasks)):
             await RisingEdge(self.dut.clk)
-            now = self.count + sum(driver.sent for driver in self.drivers.values())
-            moved, waited = now, waited + 1 if now == moved else 0
+            waited = waited + 1 if self._moves() == moved else 0
+            self._still = self._still + 1 if self._moves(*PROBE) == events else 0
+            events, moved = self._moves(*PROBE), self._moves()
             if waited > self.patience:
                 # What came out so far tells more than that something is missing.
                 self._compare()
@@ -184,11 +185,16 @@ class Bench:
         if hasattr(self.dut, "error"):
             assert not self.dut.error.value, "the design took legal events for illegal ones"
 
-    async def _drive(self, driver: StreamDriver, words: list[tuple[int, int]]) -> None:
-        for after, word in words:
-            while self.count < after:
+    def _moves(self, *besides: str) -> int:
+        sent = sum(self.drivers[name].sent for name in self.drivers if name not in besides)
+        words = [self.monitors[name].words for name in self.monitors if name not in besides]
+        return sent + sum(map(len, words))
+
+    async def _drive(self, name: str) -> None:
+        for after, word in self.vectors.stimulus[name]:
+            while self.count < after or (name in PROBE and self._still < self._settling):
                 await RisingEdge(self.dut.clk)
-            await driver.send(word)
+            await self.drivers[name].send(word)
 
     def _compare(self) -> None:
         seen = {name: monitor.words for name, monitor in self.monitors.items()}

@@ -107,8 +107,9 @@ def run_engine(
     cycles = None
     if engine == "amaranth":
         version = package_version("amaranth")
-        patience = describe(top, MODULE, profile)["patience"]
-        words, stopped = play_in_amaranth(top, both, patience, gap)
+        sidecar = describe(top, MODULE, profile)
+        patience, settling = sidecar["patience"], sidecar["settling"]
+        words, stopped = play_in_amaranth(top, both, patience, settling, gap)
         seen = {stream: [f"{word:x}" for word in each] for stream, each in words.items()}
         difference = first_difference(seen, both.outputs) or stopped
     else:

@@ -7,7 +7,7 @@ reads what it sends from files and writes what it sees to files.
 from collections.abc import Mapping
 from typing import Any
 
-from spikeloom.sim.vectors import streams
+from spikeloom.sim.vectors import PROBE, streams
 
 __all__ = ["TOP", "player_verilog"]
 
@@ -37,7 +37,7 @@ endmodule
 // A line of vectors/NAME.hex is two hexadecimal numbers: how many words must have come out or
 // been loaded, in all, before a word is sent, and the word.
 module source #(parameter STREAM = 0, WIDTH = 1, NAME = "i") (
-    input clk, input rst, input [31:0] gap, input [31:0] count,
+    input clk, input rst, input [31:0] gap, input [31:0] count, input settled,
     output reg [WIDTH-1:0] payload, output reg valid, input ready, output reg left
 );
     wire go;
@@ -57,7 +57,7 @@ module source #(parameter STREAM = 0, WIDTH = 1, NAME = "i") (
             left <= have;
         end
         payload <= word;
-        valid <= have && count >= after && (go || valid && !ready);
+        valid <= have && count >= after && settled && (go || valid && !ready);
     end
 endmodule
 
@@ -82,8 +82,10 @@ endmodule
 module player (input rst, output reg done, output reg stuck, output error);
     reg clk = 0;
     always #5 clk = ~clk;
-    reg [31:0] cycle, counted, idle, patience, gap;
+    reg [31:0] cycle, counted, idle, still, patience, settling, gap;
 {wires}
+    // Membrane potentials are asked for when nothing has moved but these for a while.
+    wire settled = still >= settling;
     // Words that come out or are loaded in this cycle are counted in this cycle.
     wire [31:0] count = counted{counted};
 
@@ -92,14 +94,16 @@ module player (input rst, output reg done, output reg stuck, output error);
     );
 {streams}{absent}
     initial begin
-        done = 0; stuck = 0; cycle = 0; counted = 0; idle = 0;
+        done = 0; stuck = 0; cycle = 0; counted = 0; idle = 0; still = 0;
         if (!$value$plusargs("gap=%d", gap)) gap = 0;
         patience = {patience} * 256 / (256 - gap);
+        settling = {settling} * 256 / (256 - gap);
     end
     always @(posedge clk) if (!rst && !done) begin
         cycle <= cycle + 1;
         counted <= count;
         idle <= {moves} ? 0 : idle + 1;
+        still <= {events} ? 0 : still + 1;
         // A while after the last word anything that still comes out has come out.
         if (idle > patience) begin
             stuck <= {left};
@@ -129,6 +133,7 @@ _WIRES = """\
 _PORTS = """,
         .{name}__payload({name}__payload), .{name}__valid({name}__valid),
         .{name}__ready({name}__ready)"""
+_SOURCE = ".count(count), .settled({settled}), .left({name}__left)"
 _STREAM = """
     {kind} #({number}, {width}, "{name}") {name} (
         .clk(clk), .rst(rst), .gap(gap), {more},
@@ -151,6 +156,7 @@ def player_verilog(sidecar: Mapping[str, Any]) -> str:
     return _TEMPLATE.format(
         module=sidecar["module"],
         patience=sidecar["patience"],
+        settling=sidecar["settling"],
         wires="".join(
             _WIRES.format(name=name, width=width, left=f", {name}__left" if name in sources else "")
             for name, width in widths.items()
@@ -164,11 +170,14 @@ def player_verilog(sidecar: Mapping[str, Any]) -> str:
                 number=number,
                 width=width,
                 name=name,
-                more=f".count(count), .left({name}__left)" if name in sources else ".cycle(cycle)",
+                more=_SOURCE.format(name=name, settled="settled" if name in PROBE else "1'b1")
+                if name in sources
+                else ".cycle(cycle)",
             )
             for number, (name, width) in enumerate(widths.items())
         ),
         absent="" if has_error else "    assign error = 1'b0;\n",
         moves=" || ".join(f"{name}__moves" for name in widths),
+        events=" || ".join(f"{name}__moves" for name in widths if name not in PROBE),
         left=" || ".join(f"{name}__left" for name in sources),
     )

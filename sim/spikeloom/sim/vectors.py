@@ -26,6 +26,7 @@ from spikeloom.rtl_gen.network import NetworkTop
 from spikeloom.rtl_gen.neuron import NeuronArray
 
 __all__ = [
+    "PROBE",
     "Design",
     "Vectors",
     "Wait",
@@ -38,6 +39,10 @@ __all__ = [
 
 Design = NetworkTop | NeuronArray
 """What the testbenches of this portion can play."""
+
+PROBE = ("probe_i", "probe_o")
+"""Streams of questions for membrane potentials and of the answers. A question is sent when no word
+of another stream has moved for as many cycles as the design's description has as ``settling``."""
 
 T = TypeVar("T")
 
