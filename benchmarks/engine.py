@@ -135,9 +135,9 @@ def images_through(
         if seen.difference:
             mismatches += 1
             progress(seen.difference)
-        words = [int(word, 16) for word in seen.outputs]
-        scores = decode_outputs(top, words, len(part), STEPS)[:, -1]
-        right += int(np.sum(scores.argmax(axis=1) == labels[start : start + CHUNK]))
+        words = {stream: [int(word, 16) for word in each] for stream, each in seen.outputs.items()}
+        (scores,) = decode_outputs(top, words, len(part), STEPS).values()
+        right += int(np.sum(scores[:, -1].argmax(axis=1) == labels[start : start + CHUNK]))
         progress(f"{start + len(part)} images, {mismatches} differences")
     seconds = time.monotonic() - begin
     cycles = dict.fromkeys((Wait.SAMPLE, Wait.NEVER), 0)
@@ -147,7 +147,7 @@ def images_through(
             seen = play("verilator", sources, loaded + timed, folder)
             mismatches += bool(seen.difference)
             # A weight is loaded in each cycle before the first event.
-            cycles[wait] += seen.cycles[-1] - len(loaded.commands)
+            cycles[wait] += seen.cycles["o"][-1] - loaded.count
     return {
         "accuracy": 100 * right / len(images),
         "mismatches": mismatches,

@@ -4,6 +4,8 @@ import shutil
 import numpy as np
 import pytest
 
+from spikeloom.reference.graph import IF, Flatten, Graph, Input, Linear, Output
+from spikeloom.reference.nir_export import write_nir
 from spikeloom.reference.scenario import Scenario
 from spikeloom.rtl_gen.output import MARKER, mark
 
@@ -277,6 +279,49 @@ def test_a_nir_file(run, model, tmp_path):
     assert [each["engine"] for each in sidecar["populations"]] == ["gather"]
     golden = Scenario.load(tmp_path / "out" / "scenario.npz")
     assert golden.spikes.sum() > 0
+    if shutil.which("iverilog") is None:
+        pytest.skip("Icarus is not installed")
+    code, output, complaint = run("verify", tmp_path / "out", "--simulator", "icarus")
+    assert code == 0, output + complaint
+
+
+def test_a_nir_file_with_several_inputs_and_outputs(run, tmp_path):
+    """Two inputs on one population, which another hears; both are outputs, and Icarus agrees."""
+    rng = np.random.default_rng(4)
+    three, two = np.ones(3), np.ones(2)
+    nodes = {
+        "left": Input((4,)),
+        "right": Input((2, 3)),
+        "flat": Flatten(0, -1),
+        "from left": Linear(rng.normal(size=(3, 4))),
+        "from right": Linear(rng.normal(size=(3, 6))),
+        "first": IF(three, three, 0 * three),
+        "fc": Linear(rng.normal(size=(2, 3))),
+        "second": IF(two, two, 0 * two),
+        "early": Output((3,)),
+        "late": Output((2,)),
+    }
+    edges = [("left", "from left"), ("from left", "first"), ("right", "flat")]
+    edges += [("flat", "from right"), ("from right", "first"), ("first", "fc"), ("fc", "second")]
+    edges += [("first", "early"), ("second", "late")]
+    path = tmp_path / "several.nir"
+    write_nir(Graph(nodes, tuple(edges)), path)
+    options = ["--profile", "textbook", "--lanes", 2, "--samples", 2]
+    code, _, complaint = run("generate", path, *options, "-o", tmp_path / "out")
+    assert code == 0, complaint
+    sidecar = json.loads((tmp_path / "out" / "network.json").read_text())
+    assert sidecar["inputs"] == {"left": "i_0", "right": "i_1"}
+    assert sidecar["outputs"] == {"early": "o_0", "late": "o_1"}
+    golden = Scenario.load(tmp_path / "out" / "scenario.npz")
+    shapes = {name: each.shape for name, each in golden.inputs.items()}
+    assert shapes == {"left": (2, 16, 4), "right": (2, 16, 2, 3)}
+    assert all(each.any() for each in golden.outputs.values())
+    code, _, complaint = run(
+        "build", path, *options[:4], "--board", "icebreaker", "-o", tmp_path / "board"
+    )
+    assert code == 2
+    message = "a network on a serial line must have one input and one output, not 2 and 2"
+    assert message in complaint
     if shutil.which("iverilog") is None:
         pytest.skip("Icarus is not installed")
     code, output, complaint = run("verify", tmp_path / "out", "--simulator", "icarus")

@@ -30,7 +30,7 @@ def test_an_equal_design(run, folder):
 
 
 def test_an_unequal_design(run, folder):
-    path = folder / "vectors" / "rows.hex"
+    path = folder / "vectors" / "probe_o.hex"
     lines = path.read_text().splitlines()
     lines[-1] = f"{int(lines[-1], 16) ^ 1:x}"
     path.write_text("\n".join(lines) + "\n")

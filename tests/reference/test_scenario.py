@@ -32,10 +32,12 @@ def scenario() -> Scenario:
 
 
 def equal(a: Scenario, b: Scenario) -> bool:
-    return all(
+    return [*a.inputs, *a.outputs] == [*b.inputs, *b.outputs] and all(
         x.dtype == y.dtype and np.array_equal(x, y)
         for x, y in zip(
-            (a.stimulus, a.spikes, *a.membrane), (b.stimulus, b.spikes, *b.membrane), strict=True
+            (*a.inputs.values(), *a.outputs.values(), *a.membrane),
+            (*b.inputs.values(), *b.outputs.values(), *b.membrane),
+            strict=True,
         )
     )
 
@@ -105,9 +107,64 @@ def test_save_and_load_eleven_layers(tmp_path: Path) -> None:
     """Membranes come back in the order of the layers, not of their names."""
     spikes = np.zeros((1, 1, 1), dtype=np.uint8)
     membrane = tuple(np.full((1, 1, 1), k) for k in range(11))
-    scenario = Scenario(spikes, spikes, membrane)
+    scenario = Scenario({"in": spikes}, {"out": spikes}, membrane)
     scenario.save(tmp_path / "scenario.npz")
     assert equal(Scenario.load(tmp_path / "scenario.npz"), scenario)
+
+
+def test_save_and_load_several_inputs_and_outputs(tmp_path: Path) -> None:
+    """Names come back in their order, whatever they are."""
+    inputs = {name: np.full((2, 3, k + 1), k) for k, name in enumerate(["z/1", "a b", "\u03b1"])}
+    outputs = {"o": np.zeros((2, 3, 1, 2, 2)), "i": np.ones((2, 3, 4))}
+    scenario = Scenario(inputs, outputs, ())
+    scenario.save(tmp_path / "scenario.npz")
+    found = Scenario.load(tmp_path / "scenario.npz")
+    assert equal(found, scenario)
+    assert np.array_equal(found.stimulus, inputs["z/1"])
+    assert np.array_equal(found.spikes, outputs["o"])
+
+
+def test_of_several_inputs_and_outputs() -> None:
+    """By hand: x and twice y, threshold 4."""
+    heard = (("x", 1), ("y", 2))
+    population = FixedPopulation(
+        shape=(1,),
+        neurons=integrators(1),
+        connections=tuple(
+            Connection(source=name, maps=(Dense(np.array([[weight]])),)) for name, weight in heard
+        ),
+    )
+    inputs = {"x": FixedInput(shape=(1,), high=2), "y": FixedInput(shape=(1,))}
+    network = FixedNetwork(inputs, {"p": population}, {"p": "p", "again": "y"}, "two")
+    x, y = [[[2], [0]]], [[[1], [1]]]
+    scenario = Scenario.of(network, {"y": y, "x": x})
+    assert {name: v.tolist() for name, v in scenario.inputs.items()} == {"x": x, "y": y}
+    assert {name: v.tolist() for name, v in scenario.outputs.items()} == {
+        "p": [[[1], [0]]],
+        "again": y,
+    }
+    assert scenario.membrane[0].tolist() == [[[0], [2]]]
+    with pytest.raises(ValueError, match="stimulus must be for the inputs x, y, not x"):
+        Scenario.of(network, {"x": x})
+
+
+def test_wrong_shapes() -> None:
+    one, other = np.zeros((1, 2, 3), int), np.zeros((1, 3, 3), int)
+    with pytest.raises(ValueError, match="must be of the same samples and steps"):
+        Scenario({"in": one}, {"out": other}, ())
+    with pytest.raises(ValueError, match="must be of the same samples and steps"):
+        Scenario({"in": one}, {"out": one}, (one, other))
+    with pytest.raises(ValueError, match="must have inputs and outputs"):
+        Scenario({"in": one}, {}, ())
+
+
+@pytest.mark.parametrize("names", [[1], [["in"]], "in", ["in", "in"]])
+def test_load_wrong_names(scenario: Scenario, tmp_path: Path, names: object) -> None:
+    scenario.save(tmp_path / "whole.npz")
+    with np.load(tmp_path / "whole.npz") as whole:
+        np.savez(tmp_path / "scenario.npz", **dict(whole) | {"inputs": names})
+    with pytest.raises(ValueError, match=r"scenario\.npz must be a scenario file, but "):
+        Scenario.load(tmp_path / "scenario.npz")
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", b"PK\x03\x04", b"\x93NUMPY", b"\x80\x04."])
@@ -145,7 +202,9 @@ def test_load_encrypted(scenario: Scenario, tmp_path: Path, byte: bytes) -> None
         Scenario.load(path)
 
 
-@pytest.mark.parametrize("missing", ["stimulus", "spikes", "membrane_0", "membrane_1"])
+@pytest.mark.parametrize(
+    "missing", ["inputs", "outputs", "layers", "input_0", "output_0", "membrane_1"]
+)
 def test_load_missing_array(scenario: Scenario, tmp_path: Path, missing: str) -> None:
     scenario.save(tmp_path / "whole.npz")
     with np.load(tmp_path / "whole.npz") as whole:

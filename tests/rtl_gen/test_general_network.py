@@ -319,8 +319,32 @@ def test_ports() -> None:
     assert {"i", "o"}.isdisjoint(top.signature.members)
     assert list(top.input_layouts) == ["image", "line"]
     assert list(top.output_layouts) == ["out a", "out b", "out line"]
+    assert top.input_ports == {"image": "i_0", "line": "i_1"}
+    assert top.output_ports == {"out a": "o_0", "out b": "o_1", "out line": "o_2"}
+    sidecar = describe(top, "top", "test")
+    assert sidecar["inputs"] == top.input_ports
+    assert sidecar["outputs"] == top.output_ports
     assert top.i_0.payload.shape() == top.input_layouts["image"]
     assert top.output_layouts["out line"] == top.input_layouts["line"]
+
+
+@pytest.mark.parametrize(
+    ("make", "outputs", "followed"),
+    [
+        (loop_of_two, "a", False),
+        (loop_of_two, "b", True),
+        (loop_of_two, "ab", True),
+        (residual, "a", False),
+        (residual, "b", True),
+        (recurrent_dense, "a", True),
+    ],
+)
+def test_followed(make: Make, outputs: str, followed: bool) -> None:
+    """Whether a step's end at the outputs says that it has ended everywhere."""
+    net = replace(make(random.Random(1)), outputs={name: name for name in outputs})
+    top = NetworkTop(net, 2)
+    assert top.followed is followed
+    assert bool(describe(top, "top", "test")["settling"]) is not followed
 
 
 @pytest.mark.parametrize("shape", [(3, 5), (2, 3, 5), (1, 1, 1), (4, 2)])

@@ -38,9 +38,10 @@ def test_what_a_bundle_holds(tmp_path):
         "lif.v",
         "lif.json",
         "test_lif.py",
-        "vectors/stimulus.hex",
-        "vectors/outputs.hex",
-        "vectors/rows.hex",
+        "vectors/i.hex",
+        "vectors/o.hex",
+        "vectors/probe_i.hex",
+        "vectors/probe_o.hex",
         "scenario.npz",
     }
     verilog = (tmp_path / "out" / "lif.v").read_text()
@@ -75,8 +76,8 @@ def test_the_testbench_of_a_network_passes(simulator, random_network, tmp_path):
 @pytest.mark.parametrize(
     ("file", "old", "new"),
     [
-        ("vectors/rows.hex", r"\A(.*\n.*\n.*\n)\w+", r"\g<1>7ff"),
-        ("vectors/outputs.hex", r"\A\w+\n", ""),
+        ("vectors/probe_o.hex", r"\A(.*\n.*\n.*\n)\w+", r"\g<1>7ff"),
+        ("vectors/o.hex", r"\A\w+\n", ""),
         ("lif.v", r"8'h64\b", "8'h65"),
     ],
     ids=["membrane", "spikes", "threshold"],
@@ -113,6 +114,6 @@ def test_wrong_folders(tmp_path):
     with pytest.raises(ValueError, match="must be a folder that `spikeloom generate` wrote"):
         Bundle.open(tmp_path)
     _write_array(tmp_path / "out")
-    (tmp_path / "out" / "vectors" / "stimulus.hex").unlink()
-    with pytest.raises(ValueError, match=r"must hold vectors/stimulus\.hex, but it is missing"):
+    (tmp_path / "out" / "lif.v").unlink()
+    with pytest.raises(ValueError, match=r"must hold lif\.v, but it is missing"):
         Bundle.open(tmp_path / "out")

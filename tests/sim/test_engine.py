@@ -13,7 +13,7 @@ from spikeloom.rtl_gen.neuron import NeuronArray
 from spikeloom.rtl_gen.weights import WeightStore
 from spikeloom.sim import engine as engine_module
 from spikeloom.sim.engine import run_engine
-from spikeloom.sim.vectors import Command, Vectors, vectors
+from spikeloom.sim.vectors import Vectors, vectors
 
 icarus = pytest.mark.parametrize("simulator", ["icarus"], indirect=True)
 
@@ -123,7 +123,7 @@ def test_a_wrong_golden_model_is_noticed(simulator, tmp_path, what):
         spikes[1, 4, 2] ^= 1
     else:
         membrane[1, 8, 4] += 1
-    wrong = Scenario(scenario.stimulus, spikes, (membrane,))
+    wrong = Scenario(scenario.inputs, {"spikes": spikes}, (membrane,))
     run = _run(simulator, top, wrong, tmp_path)
     assert not run.equal
     assert ("of o must be" if what == "spike" else "of probe_o must be") in run.difference
@@ -187,7 +187,8 @@ def test_a_design_that_stops_is_different(engine, tmp_path, monkeypatch):
 
     def one_too_many(*arguments, **options):
         played = vectors(*arguments, **options)
-        return Vectors([*played.commands, (Command.AWAIT, 10**6)], played.outputs, played.rows)
+        last = [*played.stimulus["i"], (10**6, 0)]
+        return Vectors(played.stimulus | {"i": last}, played.outputs)
 
     monkeypatch.setattr(engine_module, "vectors", one_too_many)
     run = _run(engine, top, scenario, tmp_path)
@@ -205,7 +206,8 @@ def test_an_error_flag_is_noticed(engine, random_network, tmp_path, monkeypatch)
     def with_an_illegal_event(*arguments, **options):
         played = vectors(*arguments, **options)
         # Kind 3 does not exist; the guard swallows it, and nothing else changes.
-        return Vectors([(Command.SEND, 3), *played.commands], played.outputs, played.rows)
+        first = [(0, 3), *played.stimulus["i"]]
+        return Vectors(played.stimulus | {"i": first}, played.outputs)
 
     monkeypatch.setattr(engine_module, "vectors", with_an_illegal_event)
     run = _run(engine, NetworkTop(network, lanes), scenario, tmp_path)

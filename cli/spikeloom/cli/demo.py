@@ -69,7 +69,8 @@ def _run(arguments: argparse.Namespace) -> int:
             network = quantize(digits.network)
             float_run = run_float(digits.network, digits.stimulus)
             fixed_run = run_fixed(network, digits.stimulus)
-        golden = Scenario(digits.stimulus, fixed_run.output, tuple(fixed_run.membrane.values()))
+        inputs = dict.fromkeys(network.inputs, digits.stimulus)
+        golden = Scenario(inputs, fixed_run.outputs, tuple(fixed_run.membrane.values()))
         with task(bars, "writing Verilog, sidecar and testbench"):
             top = NetworkTop(network, DIGITS_LANES)
             (folder / "design").mkdir(exist_ok=True)

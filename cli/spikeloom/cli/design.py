@@ -43,8 +43,8 @@ __all__ = [
     "array_design",
     "network_design",
     "nir_design",
-    "random_raster",
     "random_scenario",
+    "random_stimulus",
 ]
 
 RANDOM_DENSITY = 0.3
@@ -247,42 +247,45 @@ def random_scenario(top: Design, vectors: VectorOptions) -> Scenario:
         If there are no or too many samples or steps, or the seed is negative.
     """
     if isinstance(top, NetworkTop):
-        return Scenario.of(top.network, random_raster(top.network, vectors))
-    rng, shape = _random(vectors, (top.config.size,))
+        return Scenario.of(top.network, random_stimulus(top.network, vectors))
+    rng, (shape,) = _random(vectors, [(top.config.size,)])
     return Scenario.of_neurons(top.config, _random_current(top.config, rng, shape))
 
 
-def random_raster(network: FixedNetwork, vectors: VectorOptions) -> IntArray:
-    """A random stimulus for a network of one input.
+def random_stimulus(network: FixedNetwork, vectors: VectorOptions) -> dict[str, IntArray]:
+    """A random stimulus of shape (samples, steps, \\*shape) for each input.
 
     Raises
     ------
     ValueError
         As :func:`random_scenario`.
     """
-    (entry,) = network.inputs.values()
-    rng, shape = _random(vectors, entry.shape)
-    active = rng.random(shape) < RANDOM_DENSITY
-    return active * rng.integers(entry.low or 1, entry.high + 1, shape)
+    entries = network.inputs
+    rng, shapes = _random(vectors, [each.shape for each in entries.values()])
+    return {
+        name: (rng.random(shape) < RANDOM_DENSITY)
+        * rng.integers(entry.low or 1, entry.high + 1, shape)
+        for (name, entry), shape in zip(entries.items(), shapes, strict=True)
+    }
 
 
 def _random(
-    vectors: VectorOptions, inner: Sequence[int]
-) -> tuple[np.random.Generator, tuple[int, ...]]:
-    """A generator, and the shape of what it is to draw."""
-    shape = (vectors.samples, vectors.steps, *inner)
-    if min(shape) < 1:
+    vectors: VectorOptions, shapes: Sequence[Sequence[int]]
+) -> tuple[np.random.Generator, list[tuple[int, ...]]]:
+    """A generator, and the shapes of what it is to draw."""
+    before = (vectors.samples, vectors.steps)
+    if min(before) < 1:
         raise ValueError(
             f"samples and steps must be positive, not {vectors.samples} and {vectors.steps}"
         )
-    if math.prod(shape) > _MOST_INPUTS:
+    values = math.prod(before) * sum(map(math.prod, shapes))
+    if values > _MOST_INPUTS:
         raise ValueError(
-            f"samples * steps * inputs must be at most {_MOST_INPUTS} for a testbench,"
-            f" not {math.prod(shape)}"
+            f"samples * steps * inputs must be at most {_MOST_INPUTS} for a testbench, not {values}"
         )
     if vectors.seed < 0:
         raise ValueError(f"seed must not be negative, not {vectors.seed}")
-    return np.random.default_rng(vectors.seed), shape
+    return np.random.default_rng(vectors.seed), [(*before, *shape) for shape in shapes]
 
 
 def _neuron(arguments: argparse.Namespace, tables: dict[str, Any]) -> FloatNeuron:

@@ -14,7 +14,7 @@ from amaranth.hdl import UnusedElaboratable
 from spikeloom.boards.board import BOARDS
 from spikeloom.boards.plan import Plan, PopulationPlan, make_plan
 from spikeloom.boards.resources import Memory
-from spikeloom.cli.design import RANDOM_DENSITY, random_raster
+from spikeloom.cli.design import RANDOM_DENSITY, random_stimulus
 from spikeloom.cli.generate import add_design_arguments, network_top, read_design, read_tables
 from spikeloom.cli.options import VectorOptions, add_arguments, from_arguments, refuse_options
 from spikeloom.cli.plan_file import plan_facts
@@ -145,7 +145,8 @@ def _stimulus(
             raise ValueError("--limit has no effect without data; leave it out")
         vectors = from_arguments(VectorOptions, arguments, tables.get("vectors"))
         density = f"{100 * RANDOM_DENSITY:g} % of the inputs active in a step"
-        return random_raster(network, vectors), f"random, {density}"
+        (stimulus,) = random_stimulus(network, vectors).values()
+        return stimulus, f"random, {density}"
     names = [each.name for each in fields(VectorOptions)]
     refuse_options({VectorOptions: names}, arguments, {}, "a plan with data")
     limit = _SAMPLES if arguments.limit is None else arguments.limit

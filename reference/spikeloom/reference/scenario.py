@@ -2,6 +2,7 @@
 
 import zipfile
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -12,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from spikeloom.reference.fixed import IntArray, exact_integers
 from spikeloom.reference.network import FixedNetwork
 from spikeloom.reference.neuron_fixed import NeuronConfig
-from spikeloom.reference.simulate import run_fixed, run_neurons
+from spikeloom.reference.simulate import Stimulus, run_fixed, run_neurons
 
 __all__ = ["Scenario"]
 
@@ -36,21 +37,50 @@ class Scenario:
 
     Attributes
     ----------
-    stimulus
-        Input spike counts of shape (samples, steps, inputs); for neurons alone, their currents.
-    spikes
-        Output spike counts of shape (samples, steps, outputs).
+    inputs
+        What comes in by the name of the input: spike counts of shape (samples, steps, \\*shape);
+        for neurons alone, their currents.
+    outputs
+        What must come out by the name of the output: spike counts, or potentials, of shape
+        (samples, steps, \\*shape).
     membrane
         For each layer the membrane potentials after each step, shape (samples, steps, neurons).
+
+    Raises
+    ------
+    ValueError
+        If there is no input or no output, or not all are of the same samples and steps.
     """
 
-    stimulus: NDArray[Any]
-    spikes: NDArray[Any]
+    inputs: Mapping[str, NDArray[Any]]
+    outputs: Mapping[str, NDArray[Any]]
     membrane: tuple[IntArray, ...]
 
+    def __post_init__(self) -> None:
+        if not (self.inputs and self.outputs):
+            raise ValueError("a scenario must have inputs and outputs")
+        arrays = (*self.inputs.values(), *self.outputs.values(), *self.membrane)
+        if len({each.shape[:2] for each in arrays}) > 1:
+            raise ValueError("all of a scenario must be of the same samples and steps")
+
+    @property
+    def stimulus(self) -> NDArray[Any]:
+        """What comes into the first input."""
+        return next(iter(self.inputs.values()))
+
+    @property
+    def spikes(self) -> NDArray[Any]:
+        """What must come out of the first output."""
+        return next(iter(self.outputs.values()))
+
     @classmethod
-    def of(cls, network: FixedNetwork, stimulus: ArrayLike) -> Self:
+    def of(cls, network: FixedNetwork, stimulus: Stimulus) -> Self:
         """Run the golden model on a stimulus.
+
+        Parameters
+        ----------
+        network, stimulus
+            As :func:`~spikeloom.reference.simulate.run_fixed`'s.
 
         Raises
         ------
@@ -58,10 +88,12 @@ class Scenario:
             If the stimulus' shape or counts do not fit the network.
         """
         recording = run_fixed(network, stimulus)
-        stimulus = np.asarray(stimulus)
+        if not isinstance(stimulus, Mapping):
+            stimulus = dict.fromkeys(network.inputs, stimulus)
+        arrays = {name: np.asarray(stimulus[name]) for name in network.inputs}
         return cls(
-            stimulus.astype(_kind(stimulus)),
-            recording.output,
+            {name: each.astype(_kind(each)) for name, each in arrays.items()},
+            recording.outputs,
             tuple(recording.membrane.values()),
         )
 
@@ -87,21 +119,34 @@ class Scenario:
                 f"current must be of shape (samples, steps, {config.size}), not {current.shape}"
             )
         spikes, membrane = run_neurons(config, current)
-        return cls(current, spikes, (membrane,))
+        return cls({"current": current}, {"spikes": spikes}, (membrane,))
 
     def head(self, samples: int) -> Self:
         """The scenario's first samples alone."""
         return type(self)(
-            self.stimulus[:samples],
-            self.spikes[:samples],
+            {name: each[:samples] for name, each in self.inputs.items()},
+            {name: each[:samples] for name, each in self.outputs.items()},
             tuple(v[:samples] for v in self.membrane),
         )
 
     def save(self, path: Path) -> None:
-        """Write to a compressed ``.npz`` file."""
-        layers: dict[str, Any] = {f"membrane_{k}": v for k, v in enumerate(self.membrane)}
-        layers["layers"] = len(self.membrane)
-        np.savez_compressed(path, stimulus=self.stimulus, spikes=self.spikes, **layers)
+        """Write to a compressed ``.npz`` file.
+
+        It has the arrays ``input_0``, ``output_0``, ``membrane_0`` and so on, and in ``inputs`` and
+        ``outputs`` the names, in ``layers`` the number of membranes.
+        """
+        arrays: dict[str, Any] = {
+            "inputs": list(self.inputs),
+            "outputs": list(self.outputs),
+            "layers": len(self.membrane),
+        }
+        for kind, values in (
+            ("input", self.inputs.values()),
+            ("output", self.outputs.values()),
+            ("membrane", self.membrane),
+        ):
+            arrays |= {f"{kind}_{k}": each for k, each in enumerate(values)}
+        np.savez_compressed(path, **arrays)
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -115,6 +160,13 @@ class Scenario:
         try:
             with path.open("rb") as file, np.lib.npyio.NpzFile(file, allow_pickle=False) as arrays:
                 membrane = tuple(arrays[f"membrane_{k}"] for k in range(int(arrays["layers"])))
-                return cls(arrays["stimulus"], arrays["spikes"], membrane)
+                return cls(_named(arrays, "input"), _named(arrays, "output"), membrane)
         except _DAMAGES as error:
             raise ValueError(f"{path} must be a scenario file, but {error}") from error
+
+
+def _named(arrays: Mapping[str, NDArray[Any]], kind: str) -> dict[str, NDArray[Any]]:
+    names = arrays[f"{kind}s"]
+    if names.dtype.kind != "U":
+        raise ValueError(f"names of {kind}s must be text, not {names.dtype}")
+    return {name: arrays[f"{kind}_{k}"] for k, name in enumerate(names.tolist())}

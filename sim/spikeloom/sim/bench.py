@@ -9,8 +9,8 @@ import cocotb
 from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles, ReadOnly, RisingEdge
 
-from spikeloom.sim.check import check_words
-from spikeloom.sim.vectors import Command, Vectors
+from spikeloom.sim.check import first_difference
+from spikeloom.sim.vectors import PROBE, Vectors, streams
 
 __all__ = ["Bench", "StreamDriver", "StreamMonitor"]
 
@@ -28,21 +28,25 @@ class StreamDriver:
         Probability of an idle cycle before a word.
     chance
         Source of chance.
-    patience
-        Cycles in which the design must take a word.
+
+    Attributes
+    ----------
+    sent
+        How many words have been sent.
     """
 
-    def __init__(
-        self, dut: Any, name: str, idle: float, chance: random.Random, patience: int
-    ) -> None:
-        self._name = name
-        self._patience = patience
+    def __init__(self, dut: Any, name: str, idle: float, chance: random.Random) -> None:
         self._clock = dut.clk
         self._payload = dut[f"{name}__payload"]
         self._valid = dut[f"{name}__valid"]
         self._ready = dut[f"{name}__ready"]
         self._idle = idle
         self._chance = chance
+        self.reset()
+
+    def reset(self) -> None:
+        """Offer nothing, and forget what has been sent."""
+        self.sent = 0
         self._valid.value = 0
 
     async def send(self, word: int) -> None:
@@ -51,21 +55,19 @@ class StreamDriver:
             await RisingEdge(self._clock)
         self._payload.value = word
         self._valid.value = 1
-        for _ in range(self._patience):
+        ready = False
+        while not ready:
             await ReadOnly()
-            ready = self._ready.value
+            ready = bool(self._ready.value)
             await RisingEdge(self._clock)
-            if ready:
-                break
-        else:
-            raise AssertionError(f"{self._name} took no word for {self._patience} cycles")
         self._valid.value = 0
+        self.sent += 1
 
 
 class StreamMonitor:
     """Takes words out of a stream, with back-pressure, and keeps them.
 
-    Also checks the handshake: while a word waits, it stays valid and does not change.
+    Also checks the handshake: while a word waits, it stays valid and does not change until a reset.
 
     Parameters
     ----------
@@ -88,6 +90,7 @@ class StreamMonitor:
         self._refuse = refuse
         self._chance = chance
         self._name = name
+        self._reset = dut.rst
         self.words: list[str] = []
         self._ready.value = 0
 
@@ -102,7 +105,7 @@ class StreamMonitor:
             word = _hexadecimal(self._payload.value) if valid else None
             if waiting is not None:
                 assert word == waiting, f"{self._name} changed {waiting} to {word} while it waited"
-            waiting = word if valid and not ready else None
+            waiting = word if valid and not ready and not self._reset.value else None
             if valid and ready:
                 self.words.append(word or "")
             await RisingEdge(self._clock)
@@ -118,73 +121,85 @@ class Bench:
     folder
         The design's folder, with its sidecar and its golden vectors.
     idle, refuse
-        Probabilities of idle cycles at the input and of refusal at the output.
+        Probabilities of idle cycles at each input and of refusal at each output.
     """
 
     def __init__(self, dut: Any, folder: Path, idle: float = 0.0, refuse: float = 0.0) -> None:
         chance = random.Random(cocotb.RANDOM_SEED)
         cocotb.log.info("seed %d, idle %s, refuse %s", cocotb.RANDOM_SEED, idle, refuse)
         self.dut = dut
-        self.vectors = Vectors.load(folder / "vectors")
         sidecar = json.loads((folder / f"{dut._name}.json").read_text())
-        self.patience = int(sidecar["patience"] / (1 - max(idle, refuse)))
-        self.input = StreamDriver(dut, "i", idle, chance, self.patience)
-        self.probe = StreamDriver(dut, "probe_i", idle, chance, self.patience)
-        if hasattr(dut, "load__payload"):
-            self.load = StreamDriver(dut, "load", idle, chance, self.patience)
-        self.output = StreamMonitor(dut, "o", refuse, chance)
-        self.rows = StreamMonitor(dut, "probe_o", refuse, chance)
+        sources, sinks = streams(sidecar)
+        self.vectors = Vectors.load(folder / "vectors", sources, sinks)
+        self.patience, self._settling = (
+            int(sidecar[name] / (1 - max(idle, refuse))) for name in ("patience", "settling")
+        )
+        self._still = 0
+        self.drivers = {name: StreamDriver(dut, name, idle, chance) for name in sources}
+        self.monitors = {name: StreamMonitor(dut, name, refuse, chance) for name in sinks}
+
+    @property
+    def count(self) -> int:
+        """How many words have come out or have been loaded."""
+        loaded = self.drivers["load"].sent if "load" in self.drivers else 0
+        return sum(len(monitor.words) for monitor in self.monitors.values()) + loaded
 
     async def start(self) -> None:
         """Start the clock and the monitors, and reset the design."""
         Clock(self.dut.clk, 10, unit="ns").start()
         await self.reset()
-        cocotb.start_soon(self.output.run())
-        cocotb.start_soon(self.rows.run())
+        for monitor in self.monitors.values():
+            cocotb.start_soon(monitor.run())
 
     async def reset(self) -> None:
         """Hold the reset for two cycles; what came out before is forgotten."""
         self.dut.rst.value = 1
+        for driver in self.drivers.values():
+            driver.reset()
         await ClockCycles(self.dut.clk, 2)
         self.dut.rst.value = 0
-        self.output.words.clear()
-        self.rows.words.clear()
+        for monitor in self.monitors.values():
+            monitor.words.clear()
 
-    async def play(self, commands: int | None = None) -> None:
-        """Carry out the first ``commands`` commands, or all."""
-        probed = 0
-        for command, word in self.vectors.commands[:commands]:
-            match command:
-                case Command.SEND:
-                    await self.input.send(word)
-                case Command.AWAIT:
-                    await self._reach(self.output, word)
-                case Command.LOAD:
-                    await self.load.send(word)
-                case Command.PROBE:
-                    await self.probe.send(word)
-                    probed += 1
-                    await self._reach(self.rows, probed)
+    async def play(self, count: int | None = None) -> None:
+        """Play until so many words have come out or have been loaded, or to the end."""
+        tasks = [cocotb.start_soon(self._drive(name)) for name in self.drivers]
+        goal = self.vectors.count if count is None else count
+        events, moved, waited = 0, 0, 0
+        while self.count < goal or (count is None and not all(task.done() for task in tasks)):
+            await RisingEdge(self.dut.clk)
+            waited = waited + 1 if self._moves() == moved else 0
+            self._still = self._still + 1 if self._moves(*PROBE) == events else 0
+            events, moved = self._moves(*PROBE), self._moves()
+            if waited > self.patience:
+                # What came out so far tells more than that something is missing.
+                self._compare()
+                raise AssertionError(f"no word went in or came out for {self.patience} cycles")
+        for task in tasks:
+            task.cancel()
 
     async def check(self) -> None:
-        """Wait for the last word, a little longer, and compare everything."""
-        await self._reach(self.output, len(self.vectors.outputs))
+        """Wait a little longer, and compare everything."""
         await ClockCycles(self.dut.clk, 200)
-        check_words("o", self.output.words, self.vectors.outputs)
-        check_words("probe_o", self.rows.words, self.vectors.rows)
+        self._compare()
         if hasattr(self.dut, "error"):
             assert not self.dut.error.value, "the design took legal events for illegal ones"
 
-    async def _reach(self, monitor: StreamMonitor, words: int) -> None:
-        seen, waited = len(monitor.words), 0
-        while len(monitor.words) < words:
-            await RisingEdge(self.dut.clk)
-            waited = 0 if len(monitor.words) > seen else waited + 1
-            seen = len(monitor.words)
-            if waited > self.patience:
-                # What came out so far tells more than that something is missing.
-                check_words("o", self.output.words, self.vectors.outputs)
-                raise AssertionError(f"no word came out for {self.patience} cycles")
+    def _moves(self, *besides: str) -> int:
+        sent = sum(self.drivers[name].sent for name in self.drivers if name not in besides)
+        words = [self.monitors[name].words for name in self.monitors if name not in besides]
+        return sent + sum(map(len, words))
+
+    async def _drive(self, name: str) -> None:
+        for after, word in self.vectors.stimulus[name]:
+            while self.count < after or (name in PROBE and self._still < self._settling):
+                await RisingEdge(self.dut.clk)
+            await self.drivers[name].send(word)
+
+    def _compare(self) -> None:
+        seen = {name: monitor.words for name, monitor in self.monitors.items()}
+        difference = first_difference(seen, self.vectors.outputs)
+        assert not difference, difference
 
 
 def _hexadecimal(value: Any) -> str:

@@ -46,7 +46,7 @@ async def reset_in_the_middle(dut: Any) -> None:
     """After a reset in the middle of a step nothing of what was before is left."""
     bench = Bench(dut, FOLDER, refuse=0.4)
     await bench.start()
-    await bench.play(len(bench.vectors.commands) // 2 + 1)
+    await bench.play(bench.vectors.count // 2 + 1)
     await bench.reset()
     await bench.play()
     await bench.check()
@@ -118,8 +118,8 @@ class Bundle:
                 module = sidecar["module"]
             except (ValueError, KeyError, TypeError):
                 continue
-            for name in (f"{module}.v", f"test_{module}.py", "vectors/stimulus.hex"):
-                if not (path / name).is_file():
+            for name in (f"{module}.v", f"test_{module}.py", "vectors"):
+                if not (path / name).exists():
                     raise ValueError(f"{path} must hold {name}, but it is missing")
             return cls(path, module, sidecar)
         raise ValueError(f"{path} must be a folder that `spikeloom generate` wrote, but is not")

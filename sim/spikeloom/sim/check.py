@@ -1,33 +1,42 @@
 """The checker: words that came out against words that must."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 
-__all__ = ["check_words"]
+__all__ = ["first_difference"]
 
 
-def check_words(port: str, seen: Sequence[str], expected: Sequence[int]) -> None:
-    """Compare words one by one; a word with an unknown bit equals nothing.
+def first_difference(
+    seen: Mapping[str, Sequence[str]], expected: Mapping[str, Sequence[int]]
+) -> str:
+    """Compare words one by one, stream by stream; a word with an unknown bit equals nothing.
 
     Parameters
     ----------
-    port
-        Name of the port, for the message.
     seen
-        Words in hexadecimal, as a simulator writes them.
+        For each stream its words in hexadecimal, as a simulator writes them.
     expected
-        Words of the golden model.
+        For each stream the golden model's words.
 
-    Raises
-    ------
-    AssertionError
-        If there is a difference; the message tells the first one's place, and both words.
+    Returns
+    -------
+    The first difference, with its stream, its place and both words, or an empty string. A word that
+    is wrong goes before one that is missing in another stream: that may have had to wait for it.
     """
-    for place, (word, golden) in enumerate(zip_longest(seen, expected)):
-        wanted = "nothing" if golden is None else f"{golden:x}"
-        got = "nothing" if word is None else word.lower().lstrip("0") or "0"
-        if got != wanted:
-            raise AssertionError(
-                f"word {place} of {port} must be {wanted}, but is {got}"
-                f" ({len(seen)} words came out, {len(expected)} must)"
+    missing = ""
+    for stream, golden_words in expected.items():
+        words = seen[stream]
+        for place, (word, golden) in enumerate(zip_longest(words, golden_words)):
+            wanted = "nothing" if golden is None else f"{golden:x}"
+            got = "nothing" if word is None else word.lower().lstrip("0") or "0"
+            if got == wanted:
+                continue
+            difference = (
+                f"word {place} of {stream} must be {wanted}, but is {got}"
+                f" ({len(words)} words came out, {len(golden_words)} must)"
             )
+            if word is not None:
+                return difference
+            missing = missing or difference
+            break
+    return missing

@@ -1,23 +1,20 @@
 """One scenario through any engine: what came out, and whether it is what must."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version as package_version
 from pathlib import Path
 from time import monotonic
 
-import numpy as np
-
 from spikeloom.reference.fixed import IntArray
 from spikeloom.reference.scenario import Scenario
 from spikeloom.rtl_gen.emit import describe
 from spikeloom.sim.amaranth_sim import play_in_amaranth
-from spikeloom.sim.check import check_words
+from spikeloom.sim.check import first_difference
 from spikeloom.sim.playback import MODULE, play, write_player
 from spikeloom.sim.tools import find_simulators
 from spikeloom.sim.vectors import (
     Design,
-    Vectors,
     Wait,
     decode_outputs,
     decode_rows,
@@ -39,7 +36,7 @@ class EngineRun:
     ----------
     engine, version
         Which simulator.
-    spikes, membrane
+    outputs, membrane
         As :class:`~spikeloom.reference.scenario.Scenario`'s, decoded from the words that came
         out; ``None`` where those were not decodable.
     difference
@@ -53,11 +50,16 @@ class EngineRun:
 
     engine: str
     version: str
-    spikes: IntArray | None
+    outputs: Mapping[str, IntArray] | None
     membrane: tuple[IntArray, ...] | None
     difference: str
     cycles: int | None
     seconds: float
+
+    @property
+    def spikes(self) -> IntArray | None:
+        """What came out of the first output."""
+        return None if self.outputs is None else next(iter(self.outputs.values()))
 
     @property
     def equal(self) -> bool:
@@ -105,29 +107,27 @@ def run_engine(
     cycles = None
     if engine == "amaranth":
         version = package_version("amaranth")
-        patience = describe(top, MODULE, profile)["patience"]
-        outputs, rows, stopped = play_in_amaranth(top, both, patience, gap)
-        seen = [f"{word:x}" for word in outputs], [f"{word:x}" for word in rows]
-        difference = _difference(both, *seen) or stopped
+        sidecar = describe(top, MODULE, profile)
+        patience, settling = sidecar["patience"], sidecar["settling"]
+        words, stopped = play_in_amaranth(top, both, patience, settling, gap)
+        seen = {stream: [f"{word:x}" for word in each] for stream, each in words.items()}
+        difference = first_difference(seen, both.outputs) or stopped
     else:
         version = find_simulators()[engine].found or ""
         played = play(engine, write_player(top, folder, profile), both, folder, gap=gap)
         difference = played.difference
-        outputs, rows = _known(played.outputs), _known(played.rows)
-        if len(played.cycles) >= len(streamed.outputs) > 0:
+        words = {stream: _known(each) for stream, each in played.outputs.items()}
+        ends = [
+            played.cycles[stream][: len(each)][-1]
+            for stream, each in streamed.outputs.items()
+            if len(played.cycles[stream]) >= len(each) > 0
+        ]
+        if len(ends) == sum(map(bool, streamed.outputs.values())) > 0:
             # A weight is loaded in each cycle before the first event.
-            cycles = played.cycles[len(streamed.outputs) - 1] - len(loaded.commands)
-    spikes, membrane = _decoded(top, scenario, outputs[len(streamed.outputs) :], rows)
-    return EngineRun(engine, version, spikes, membrane, difference, cycles, monotonic() - start)
-
-
-def _difference(both: Vectors, outputs: Sequence[str], rows: Sequence[str]) -> str:
-    try:
-        check_words("o", outputs, both.outputs)
-        check_words("probe_o", rows, both.rows)
-    except AssertionError as error:
-        return str(error)
-    return ""
+            cycles = max(ends) - loaded.count
+    rest = {stream: each[len(streamed.outputs[stream]) :] for stream, each in words.items()}
+    outputs, membrane = _decoded(top, scenario, rest)
+    return EngineRun(engine, version, outputs, membrane, difference, cycles, monotonic() - start)
 
 
 def _known(words: Sequence[str]) -> list[int]:
@@ -141,13 +141,13 @@ def _known(words: Sequence[str]) -> list[int]:
 
 
 def _decoded(
-    top: Design, scenario: Scenario, outputs: list[int], rows: list[int]
-) -> tuple[IntArray | None, tuple[IntArray, ...] | None]:
-    samples, steps = np.asarray(scenario.stimulus).shape[:2]
+    top: Design, scenario: Scenario, words: Mapping[str, Sequence[int]]
+) -> tuple[dict[str, IntArray] | None, tuple[IntArray, ...] | None]:
+    samples, steps = scenario.stimulus.shape[:2]
     try:
         return (
-            decode_outputs(top, outputs, samples, steps),
-            decode_rows(top, rows, samples, steps),
+            decode_outputs(top, words, samples, steps),
+            decode_rows(top, words["probe_o"], samples, steps),
         )
     except ValueError:
         return None, None

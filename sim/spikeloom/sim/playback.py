@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spikeloom.rtl_gen.emit import describe, emit_verilog, header_lines
-from spikeloom.sim.check import check_words
+from spikeloom.sim.check import first_difference
 from spikeloom.sim.player import TOP, player_verilog
 from spikeloom.sim.runner import SimulationError, build_folder, last_line, run_child
 from spikeloom.sim.tools import find_simulators
@@ -25,17 +25,17 @@ class Played:
 
     Attributes
     ----------
-    outputs, rows
-        Words out of ``o`` and ``probe_o`` in hexadecimal, with letters where bits are unknown.
+    outputs
+        For each stream out of the design its words in hexadecimal, with letters where bits are
+        unknown.
     cycles
-        For each word out of ``o`` its clock cycle, 0 being the first after the reset.
+        For each of these words its clock cycle, 0 being the first after the reset.
     difference
         The first difference to what must come out, or an empty string.
     """
 
-    outputs: list[str]
-    rows: list[str]
-    cycles: list[int]
+    outputs: dict[str, list[str]]
+    cycles: dict[str, list[int]]
     difference: str
 
 
@@ -87,11 +87,12 @@ def play(
             f"{simulator} did not finish; its output ends in {last_line(log)!r} (all of it is in"
             f" {log})"
         )
-    lines = [line.split() for line in (folder / "outputs.log").read_text().splitlines()]
-    outputs = [word for _, word in lines]
-    rows = (folder / "rows.log").read_text().split()
-    cycles = [int(cycle) for cycle, _ in lines]
-    return Played(outputs, rows, cycles, _difference(ended, vectors, outputs, rows))
+    outputs, cycles = {}, {}
+    for stream in vectors.outputs:
+        fields = (folder / f"{stream}.log").read_text().split()
+        outputs[stream], cycles[stream] = fields[1::2], [int(cycle) for cycle in fields[::2]]
+    difference = first_difference(outputs, vectors.outputs) or _mishap(ended)
+    return Played(outputs, cycles, difference)
 
 
 def _built(simulator: str, version: str, sources: Sequence[Path], folder: Path) -> Path:
@@ -133,15 +134,10 @@ def _command(simulator: str) -> list[str]:
     ]
 
 
-def _difference(ended: str, vectors: Vectors, outputs: list[str], rows: list[str]) -> str:
-    try:
-        check_words("o", outputs, vectors.outputs)
-        check_words("probe_o", rows, vectors.rows)
-    except AssertionError as error:
-        return str(error)
-    if ended != "ended stuck=0 error=0":
-        return {
-            "ended stuck=1 error=0": "the design stopped before its last word came out",
-            "ended stuck=0 error=1": "the design took legal events for illegal ones",
-        }.get(ended, f"the design went wrong: {ended.removeprefix('ended ')}")
-    return ""
+def _mishap(ended: str) -> str:
+    """What the player itself found to be wrong."""
+    return {
+        "ended stuck=0 error=0": "",
+        "ended stuck=1 error=0": "the design stopped before its last word came out",
+        "ended stuck=0 error=1": "the design took legal events for illegal ones",
+    }.get(ended, f"the design went wrong: {ended.removeprefix('ended ')}")

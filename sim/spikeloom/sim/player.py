@@ -1,10 +1,13 @@
 """A Verilog testbench that plays vectors at the simulator's own speed.
 
 Waking Python at every clock edge holds a simulator to some ten thousand cycles a second. The player
-reads its commands from a file and writes what it sees to files.
+reads what it sends from files and writes what it sees to files.
 """
 
+from collections.abc import Mapping
 from typing import Any
+
+from spikeloom.sim.vectors import PROBE, streams
 
 __all__ = ["TOP", "player_verilog"]
 
@@ -12,97 +15,98 @@ TOP = "playback"
 """Name of the testbench's top module."""
 
 _TEMPLATE = """\
-// Plays vectors/stimulus.hex into the streams i and probe_i of {module}, and writes what comes
-// out of o and probe_o. A command is a line of two hexadecimal numbers: 0 sends a word to i,
-// 1 waits for so many words from o in all, 2 sends a word to probe_i and waits for the answer,
-// 3 sends a word to load.
+// Plays a file of vectors into each stream into {module}, and writes what comes out of each other
+// stream.
 `timescale 1ns/1ps
-module player (
-    input rst,
-    output reg done,
-    output reg stuck,
-    output error
+
+// Marsaglia's xorshift (2003): the same gaps in every simulator, others in each stream.
+module chance #(parameter STREAM = 0) (input clk, input [31:0] gap, output go);
+    reg [31:0] random, next, seed;
+    assign go = random[7:0] >= gap[7:0];
+    initial begin
+        if (!$value$plusargs("seed=%d", seed)) seed = 1;
+        random = seed ^ 32'h9e3779b9 * (STREAM + 1);
+    end
+    always @(posedge clk) begin
+        next = random ^ (random << 13);
+        next = next ^ (next >> 17);
+        random <= next ^ (next << 5);
+    end
+endmodule
+
+// A line of vectors/NAME.hex is two hexadecimal numbers: how many words must have come out or
+// been loaded, in all, before a word is sent, and the word.
+module source #(parameter STREAM = 0, WIDTH = 1, NAME = "i") (
+    input clk, input rst, input [31:0] gap, input [31:0] count, input settled,
+    output reg [WIDTH-1:0] payload, output reg valid, input ready, output reg left
 );
-    reg [{w}-1:0] word;
-    reg [3:0] command;
-    reg have, asked, ended;
-    reg [31:0] cycle, received, idle, patience, random;
-    reg [31:0] gap, seed;
+    wire go;
+    chance #(STREAM) chance (.clk(clk), .gap(gap), .go(go));
+    reg [WIDTH-1:0] word;
+    reg [31:0] after;
+    reg have;
+    integer file;
+    initial begin
+        payload = 0; valid = 0; left = 1; have = 0;
+        file = $fopen({{"vectors/", NAME, ".hex"}}, "r");
+    end
+    always @(posedge clk) if (!rst) begin
+        if (valid && ready) have = 0;
+        if (!have && left) begin
+            have = $fscanf(file, "%h %h", after, word) == 2;
+            left <= have;
+        end
+        payload <= word;
+        valid <= have && count >= after && settled && (go || valid && !ready);
+    end
+endmodule
+
+// A line of NAME.log is the cycle in which a word came out, and the word.
+module sink #(parameter STREAM = 0, WIDTH = 1, NAME = "o") (
+    input clk, input rst, input [31:0] gap, input [31:0] cycle,
+    input [WIDTH-1:0] payload, input valid, output reg ready
+);
+    wire go;
+    chance #(STREAM) chance (.clk(clk), .gap(gap), .go(go));
+    integer file;
+    initial begin
+        ready = 0;
+        file = $fopen({{NAME, ".log"}}, "w");
+    end
+    always @(posedge clk) if (!rst) begin
+        if (valid && ready) $fwrite(file, "%0d %0h\\n", cycle, payload);
+        ready <= go;
+    end
+endmodule
+
+module player (input rst, output reg done, output reg stuck, output error);
     reg clk = 0;
     always #5 clk = ~clk;
-    integer stimulus, outputs, rows, fields;
-
-    reg i__valid, o__ready, probe_i__valid, load__valid;
-    wire i__ready, o__valid, probe_i__ready, probe_o__valid, load__ready;
-    wire [{o}-1:0] o__payload;
-    wire [{r}-1:0] probe_o__payload;
+    reg [31:0] cycle, counted, idle, still, patience, settling, gap;
+{wires}
+    // Membrane potentials are asked for when nothing has moved but these for a while.
+    wire settled = still >= settling;
+    // Words that come out or are loaded in this cycle are counted in this cycle.
+    wire [31:0] count = counted{counted};
 
     {module} dut (
-        .clk(clk), .rst(rst),{error}{load}
-        .i__payload(word[{i}-1:0]), .i__valid(i__valid), .i__ready(i__ready),
-        .o__payload(o__payload), .o__valid(o__valid), .o__ready(o__ready),
-        .probe_i__payload(word[{p}-1:0]), .probe_i__valid(probe_i__valid),
-        .probe_i__ready(probe_i__ready),
-        .probe_o__payload(probe_o__payload), .probe_o__valid(probe_o__valid),
-        .probe_o__ready(1'b1)
+        .clk(clk), .rst(rst){error}{ports}
     );
-
-{absent}    initial begin
-        done = 0; stuck = 0; cycle = 0; have = 0; asked = 0; ended = 0; received = 0; idle = 0;
-        i__valid = 0; o__ready = 0; probe_i__valid = 0; load__valid = 0; command = 0; word = 0;
+{streams}{absent}
+    initial begin
+        done = 0; stuck = 0; cycle = 0; counted = 0; idle = 0; still = 0;
         if (!$value$plusargs("gap=%d", gap)) gap = 0;
-        if (!$value$plusargs("seed=%d", seed)) seed = 1;
-        random = seed ^ 32'h9e3779b9;
         patience = {patience} * 256 / (256 - gap);
-        stimulus = $fopen("vectors/stimulus.hex", "r");
-        outputs = $fopen("outputs.log", "w");
-        rows = $fopen("rows.log", "w");
+        settling = {settling} * 256 / (256 - gap);
     end
-
-    // Marsaglia's xorshift (2003): the same gaps in every simulator.
-    task draw;
-        begin
-            random = random ^ (random << 13);
-            random = random ^ (random >> 17);
-            random = random ^ (random << 5);
-        end
-    endtask
-
     always @(posedge clk) if (!rst && !done) begin
         cycle <= cycle + 1;
-        idle <= idle + 1;
-        if (o__valid && o__ready) begin
-            $fwrite(outputs, "%0d %0h\\n", cycle, o__payload);
-            received = received + 1;
-            idle <= 0;
-        end
-        if (probe_o__valid) $fwrite(rows, "%0h\\n", probe_o__payload);
-
-        if (i__valid && i__ready || load__valid && load__ready) begin have = 0; idle <= 0; end
-        if (probe_i__valid && probe_i__ready) asked = 1;
-        if (asked && probe_o__valid) begin have = 0; asked = 0; idle <= 0; end
-        if (have && command == 1 && received >= word[31:0]) have = 0;
-        draw;
-        while (!have && !ended && random[7:0] >= gap[7:0]) begin
-            fields = $fscanf(stimulus, "%h %h", command, word);
-            ended = fields != 2;
-            have = !ended && !(command == 1 && received >= word[31:0]);
-        end
-        i__valid <= have && command == 0;
-        load__valid <= have && command == 3;
-        probe_i__valid <= have && command == 2 && !asked;
-        draw;
-        o__ready <= random[7:0] >= gap[7:0];
-
-        // A while after the last command anything that still comes out has come out.
-        if (ended && idle > patience) begin
-            $fclose(outputs);
-            $fclose(rows);
-            done <= 1;
-        end else if (stimulus == 0 || (idle > patience && have)) begin
-            $fclose(outputs);
-            $fclose(rows);
-            stuck <= 1;
+        counted <= count;
+        idle <= {moves} ? 0 : idle + 1;
+        still <= {events} ? 0 : still + 1;
+        // A while after the last word anything that still comes out has come out.
+        if (idle > patience) begin
+            stuck <= {left};
             done <= 1;
         end
     end
@@ -121,8 +125,24 @@ module playback;
 endmodule
 """
 
+_WIRES = """\
+    wire [{width}-1:0] {name}__payload;
+    wire {name}__valid, {name}__ready{left};
+    wire {name}__moves = {name}__valid && {name}__ready;
+"""
+_PORTS = """,
+        .{name}__payload({name}__payload), .{name}__valid({name}__valid),
+        .{name}__ready({name}__ready)"""
+_SOURCE = ".count(count), .settled({settled}), .left({name}__left)"
+_STREAM = """
+    {kind} #({number}, {width}, "{name}") {name} (
+        .clk(clk), .rst(rst), .gap(gap), {more},
+        .payload({name}__payload), .valid({name}__valid), .ready({name}__ready)
+    );
+"""
 
-def player_verilog(sidecar: dict[str, Any]) -> str:
+
+def player_verilog(sidecar: Mapping[str, Any]) -> str:
     """The player for a design.
 
     Parameters
@@ -130,23 +150,34 @@ def player_verilog(sidecar: dict[str, Any]) -> str:
     sidecar
         The design's description, as written beside its Verilog.
     """
-    width = {port["name"]: port["width"] for port in sidecar["ports"]}
-    i, p = width["i__payload"], width["probe_i__payload"]
-    load = width.get("load__payload", 0)
-    absent = ["error = 1'b0"] * ("error" not in width) + ["load__ready = 1'b0"] * (not load)
-    load_ports = (
-        f"\n        .load__payload(word[{load}-1:0]), .load__valid(load__valid),"
-        "\n        .load__ready(load__ready),"
-    )
+    sources, sinks = streams(sidecar)
+    widths = sources | sinks
+    has_error = any(port["name"] == "error" for port in sidecar["ports"])
     return _TEMPLATE.format(
         module=sidecar["module"],
-        error=" .error(error)," if "error" in width else "",
-        load=load_ports if load else "",
-        absent="".join(f"    assign {each};\n" for each in absent),
-        i=i,
-        p=p,
-        o=width["o__payload"],
-        r=width["probe_o__payload"],
-        w=max(32, i, p, load),
         patience=sidecar["patience"],
+        settling=sidecar["settling"],
+        wires="".join(
+            _WIRES.format(name=name, width=width, left=f", {name}__left" if name in sources else "")
+            for name, width in widths.items()
+        ),
+        counted="".join(f" + {name}__moves" for name in widths if name in sinks or name == "load"),
+        error=", .error(error)" if has_error else "",
+        ports="".join(_PORTS.format(name=name) for name in widths),
+        streams="".join(
+            _STREAM.format(
+                kind="source" if name in sources else "sink",
+                number=number,
+                width=width,
+                name=name,
+                more=_SOURCE.format(name=name, settled="settled" if name in PROBE else "1'b1")
+                if name in sources
+                else ".cycle(cycle)",
+            )
+            for number, (name, width) in enumerate(widths.items())
+        ),
+        absent="" if has_error else "    assign error = 1'b0;\n",
+        moves=" || ".join(f"{name}__moves" for name in widths),
+        events=" || ".join(f"{name}__moves" for name in widths if name not in PROBE),
+        left=" || ".join(f"{name}__left" for name in sources),
     )

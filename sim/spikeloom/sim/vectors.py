@@ -1,16 +1,17 @@
-"""Scenarios as words on the ports of a generated design, and back.
+"""Scenarios as words on the streams of a generated design, and back.
 
-Every design of this project speaks through the same four streams: ``i``, ``o``, ``probe_i`` and
-``probe_o``; those whose weights are loaded have ``load`` too. A testbench needs to know nothing
-but which words to send, when to probe, and which words must come out.
+Every design of this project speaks through streams: ``i``, or ``i_0``, ``i_1`` and so on where it
+has several inputs, ``o`` likewise, ``probe_i`` and ``probe_o``; those whose weights are loaded have
+``load`` too. A testbench needs to know nothing but which words to send, when, and which words must
+come out.
 """
 
 import enum
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 from amaranth.hdl import Shape
@@ -25,31 +26,25 @@ from spikeloom.rtl_gen.network import NetworkTop
 from spikeloom.rtl_gen.neuron import NeuronArray
 
 __all__ = [
-    "Command",
+    "PROBE",
     "Design",
     "Vectors",
     "Wait",
     "decode_outputs",
     "decode_rows",
     "loading",
+    "streams",
     "vectors",
 ]
 
 Design = NetworkTop | NeuronArray
 """What the testbenches of this portion can play."""
 
+PROBE = ("probe_i", "probe_o")
+"""Streams of questions for membrane potentials and of the answers. A question is sent when no word
+of another stream has moved for as many cycles as the design's description has as ``settling``."""
 
-class Command(enum.IntEnum):
-    """What a testbench does next."""
-
-    SEND = 0
-    """Send the word to ``i``."""
-    AWAIT = 1
-    """Wait until so many words in all have come out of ``o``."""
-    PROBE = 2
-    """Send the word to ``probe_i``, and wait for the answer."""
-    LOAD = 3
-    """Send the word to ``load``."""
+T = TypeVar("T")
 
 
 class Wait(enum.Enum):
@@ -65,44 +60,54 @@ class Wait(enum.Enum):
 
 @dataclass(frozen=True, eq=False)
 class Vectors:
-    """What a testbench does and what it must see.
+    """What a testbench sends and what it must see.
 
     Attributes
     ----------
-    commands
-        Pairs of a command and its word (for ``AWAIT``, a number of words).
+    stimulus
+        For each stream into the design its words in order, each behind the number of words, of all
+        streams, that must have come out, or have been loaded, before it is sent.
     outputs
-        Words that must come out of ``o``, in order.
-    rows
-        Words that must come out of ``probe_o``, in order.
+        For each stream out of the design the words that must come, in order.
     """
 
-    commands: list[tuple[int, int]]
-    outputs: list[int]
-    rows: list[int]
+    stimulus: dict[str, list[tuple[int, int]]]
+    outputs: dict[str, list[int]]
+
+    @property
+    def count(self) -> int:
+        """How many words come out or are loaded."""
+        return sum(map(len, self.outputs.values())) + len(self.stimulus.get("load", ()))
 
     def __add__(self, after: Self) -> Self:
-        """First these vectors, then others."""
-        awaited = len(self.outputs)
-        shifted = [
-            (command, word + awaited if command == Command.AWAIT else word)
-            for command, word in after.commands
-        ]
+        """First these vectors, then, when all of their words have come out, others."""
+        shifted = {
+            stream: [(count + self.count, word) for count, word in words]
+            for stream, words in after.stimulus.items()
+        }
         return type(self)(
-            self.commands + shifted, self.outputs + after.outputs, self.rows + after.rows
+            _joined(self.stimulus, shifted),
+            _joined(self.outputs, after.outputs),
         )
 
     def save(self, folder: Path) -> None:
-        """Write ``stimulus.hex``, ``outputs.hex`` and ``rows.hex``; makes the folder."""
+        """Write a file for each stream, named after it; makes the folder."""
         folder.mkdir(parents=True, exist_ok=True)
-        commands = (f"{command:d} {word:x}" for command, word in self.commands)
-        _write_lines(folder / "stimulus.hex", commands)
-        _write_lines(folder / "outputs.hex", (f"{word:x}" for word in self.outputs))
-        _write_lines(folder / "rows.hex", (f"{word:x}" for word in self.rows))
+        for stream, words in self.stimulus.items():
+            _write_lines(folder / f"{stream}.hex", (f"{count:x} {word:x}" for count, word in words))
+        for stream, expected in self.outputs.items():
+            _write_lines(folder / f"{stream}.hex", (f"{word:x}" for word in expected))
 
     @classmethod
-    def load(cls, folder: Path) -> Self:
+    def load(cls, folder: Path, sources: Iterable[str], sinks: Iterable[str]) -> Self:
         """Read what :meth:`save` wrote.
+
+        Parameters
+        ----------
+        folder
+            The folder.
+        sources, sinks
+            Streams into the design and out of it.
 
         Raises
         ------
@@ -110,14 +115,26 @@ class Vectors:
             If a file is missing or damaged.
         """
         try:
-            pairs = [line.split() for line in _lines(folder / "stimulus.hex")]
             return cls(
-                [(int(command), int(word, 16)) for command, word in pairs],
-                [int(line, 16) for line in _lines(folder / "outputs.hex")],
-                [int(line, 16) for line in _lines(folder / "rows.hex")],
+                {
+                    name: [(count, word) for count, word in _numbers(folder, name)]
+                    for name in sources
+                },
+                {name: [word for (word,) in _numbers(folder, name)] for name in sinks},
             )
         except (OSError, ValueError) as error:
             raise ValueError(f"{folder} must hold golden vectors, but {error}") from error
+
+
+def streams(sidecar: Mapping[str, Any]) -> tuple[dict[str, int], dict[str, int]]:
+    """Streams into a design and out of it, by its description, with the widths of their words."""
+    sources: dict[str, int] = {}
+    sinks: dict[str, int] = {}
+    for port in sidecar["ports"]:
+        stream, _, part = port["name"].rpartition("__")
+        if part == "payload":
+            (sources if port["direction"] == "input" else sinks)[stream] = port["width"]
+    return sources, sinks
 
 
 def vectors(top: Design, scenario: Scenario, *, wait: Wait, probe: bool) -> Vectors:
@@ -135,76 +152,117 @@ def vectors(top: Design, scenario: Scenario, *, wait: Wait, probe: bool) -> Vect
         Whether all membrane potentials are read whenever it has waited.
     """
     if isinstance(top, NetworkTop):
-        _check_ports(top)
-        words, step_ends = _event_words(top.i.p.shape(), scenario.stimulus)
-        outputs, output_ends = _event_words(top.o.p.shape(), scenario.spikes)
+        entries = {
+            port: _event_words(top.input_layouts[name], scenario.inputs[name])
+            for name, port in top.input_ports.items()
+        }
+        results = {
+            port: _event_words(top.output_layouts[name], scenario.outputs[name])
+            for name, port in top.output_ports.items()
+        }
     else:
-        words, step_ends = _row_words(top, scenario.stimulus, "current")
-        outputs, output_ends = _row_words(top, scenario.spikes, "count")
-    every = {Wait.NEVER: 0, Wait.SAMPLE: scenario.stimulus.shape[1], Wait.STEP: 1}[wait]
-    if not every:
-        return Vectors([(Command.SEND, word) for word in words], outputs, [])
-
+        entries = {"i": _row_words(top, scenario.stimulus, "current")}
+        results = {"o": _row_words(top, scenario.spikes, "count")}
+    samples, steps = scenario.stimulus.shape[:2]
+    every = {Wait.NEVER: samples * steps, Wait.SAMPLE: steps, Wait.STEP: 1}[wait]
     layouts = _layouts(top)
-    sweeps = [(Command.PROBE, word) for word in _probe_words(top, layouts)] if probe else []
-    commands: list[tuple[int, int]] = []
-    start = 0
-    ends = zip(step_ends[every - 1 :: every], output_ends[every - 1 :: every], strict=True)
-    for end, awaited in ends:
-        commands += [(Command.SEND, word) for word in words[start:end]]
-        commands.append((Command.AWAIT, awaited))
-        commands += sweeps
-        start = end
-    if not probe:
-        return Vectors(commands, outputs, [])
-    width = Shape.cast(top.probe_o.p.shape().elem_shape).width
-    columns = [
-        _packed_rows(v[:, every - 1 :: every], layout, width)
-        for v, layout in zip(scenario.membrane, layouts, strict=True)
-    ]
-    rows = [word for step in zip(*columns, strict=True) for part in step for word in part]
-    return Vectors(commands, outputs, rows)
+    probing = probe and wait is not Wait.NEVER
+    questions = _probe_words(top, layouts) if probing else []
+
+    # Whenever all has come out, the questions are asked one by one, and then what is next is sent.
+    came = np.sum([ends[every - 1 :: every] for _, ends in results.values()], axis=0)
+    came = came + len(questions) * np.arange(len(came))
+    asked = (came[:, None] + np.arange(len(questions))).ravel().tolist()
+    sent = np.concatenate([[0], (came + len(questions))[:-1]])
+    stimulus = {
+        port: list(
+            zip(
+                np.repeat(sent, np.diff(ends[every - 1 :: every], prepend=0)).tolist(),
+                words,
+                strict=True,
+            )
+        )
+        for port, (words, ends) in entries.items()
+    }
+    stimulus["probe_i"] = list(zip(asked, questions * len(came), strict=True))
+    if isinstance(top, NetworkTop) and top.loads:
+        stimulus["load"] = []
+    outputs = {port: words for port, (words, _) in results.items()}
+    outputs["probe_o"] = []
+    if probing:
+        width = Shape.cast(top.probe_o.p.shape().elem_shape).width
+        columns = [
+            _packed_rows(v[:, every - 1 :: every], layout, width)
+            for v, layout in zip(scenario.membrane, layouts, strict=True)
+        ]
+        outputs["probe_o"] = [
+            w for step in zip(*columns, strict=True) for part in step for w in part
+        ]
+    return Vectors(stimulus, outputs)
 
 
 def loading(top: Design) -> Vectors:
     """Vectors that load the weights of a design, none where they are part of it."""
     if not (isinstance(top, NetworkTop) and top.loads):
-        return Vectors([], [], [])
+        return Vectors({}, {})
     layout = top.load.p.shape()
     masks = {name: (field.offset, (1 << field.width) - 1) for name, field in layout}
     words = (
         sum((value & masks[name][1]) << masks[name][0] for name, value in word.items())
         for word in top.load_words()
     )
-    return Vectors([(Command.LOAD, word) for word in words], [], [])
+    return Vectors({"load": [(0, word) for word in words]}, {})
 
 
-def decode_outputs(top: Design, words: Sequence[int], samples: int, steps: int) -> IntArray:
-    """Spike counts that words out of ``o`` stand for.
+def decode_outputs(
+    top: Design, words: Mapping[str, Sequence[int]], samples: int, steps: int
+) -> dict[str, IntArray]:
+    """What words out of the outputs stand for.
+
+    Parameters
+    ----------
+    top
+        The design.
+    words
+        Words out of each stream.
+    samples, steps
+        How many there must be.
 
     Returns
     -------
-    Integers of shape (samples, steps, neurons).
+    As :class:`~spikeloom.reference.scenario.Scenario`'s ``outputs``.
 
     Raises
     ------
     ValueError
         If the words are not those of so many samples and steps.
     """
-    layout = top.o.p.shape()
     if isinstance(top, NetworkTop):
-        array = np.array(words, dtype=np.int64)
-        shape = _output_shape(top)
-        address = _flat_address(layout, array, shape)
-        events = [_field(layout, "kind", array), address, _field(layout, "count", array)]
-        raster = events_to_raster(np.stack(events, axis=1), steps, math.prod(shape))
-        if len(raster) != samples:
-            raise ValueError(f"words must be those of {samples} samples, not {len(raster)}")
-        return raster.reshape(samples, steps, *shape)
-    if len(words) != samples * steps * top.rows:
-        raise ValueError(f"words must be {samples * steps * top.rows}, not {len(words)}")
-    counts = _unpacked_rows(words, top.lanes, top.config.count_width, signed=False)
-    return counts.reshape(samples, steps, -1)[:, :, : top.config.size]
+        return {
+            name: _decoded_events(
+                top.output_layouts[name],
+                words[top.output_ports[name]],
+                (samples, steps, *top.network.shape(source)),
+            )
+            for name, source in top.network.outputs.items()
+        }
+    rows = words["o"]
+    if len(rows) != samples * steps * top.rows:
+        raise ValueError(f"words must be {samples * steps * top.rows}, not {len(rows)}")
+    counts = _unpacked_rows(rows, top.lanes, top.config.count_width, signed=False)
+    return {"spikes": counts.reshape(samples, steps, -1)[:, :, : top.config.size]}
+
+
+def _decoded_events(layout: data.Layout, words: Sequence[int], shape: tuple[int, ...]) -> IntArray:
+    """A raster of shape (samples, steps, \\*neurons)."""
+    samples, steps, *inner = shape
+    array = np.array(words, dtype=np.int64)
+    address = _flat_address(layout, array, tuple(inner))
+    events = [_field(layout, "kind", array), address, _field(layout, "count", array)]
+    raster = events_to_raster(np.stack(events, axis=1), steps, math.prod(inner))
+    if len(raster) != samples:
+        raise ValueError(f"words must be those of {samples} samples, not {len(raster)}")
+    return raster.reshape(shape)
 
 
 def decode_rows(
@@ -236,7 +294,7 @@ def decode_rows(
     )
 
 
-def _event_words(layout: data.Layout, raster: NDArray[Any]) -> tuple[list[int], list[int]]:
+def _event_words(layout: data.Layout, raster: NDArray[Any]) -> tuple[list[int], IntArray]:
     """Words of a raster's events, and the number of words up to the end of each step.
 
     Events come in the order of the hardware's rows: positions, and in each the channels.
@@ -255,10 +313,10 @@ def _event_words(layout: data.Layout, raster: NDArray[Any]) -> tuple[list[int], 
     width = Shape.cast(layout["count"].shape).width
     word = word | (count & ((1 << width) - 1)) << layout["count"].offset
     ends = np.flatnonzero(events[:, 0] == TICK) + 1
-    return word.tolist(), ends.tolist()
+    return word.tolist(), ends
 
 
-def _row_words(top: NeuronArray, values: NDArray[Any], field: str) -> tuple[list[int], list[int]]:
+def _row_words(top: NeuronArray, values: NDArray[Any], field: str) -> tuple[list[int], IntArray]:
     """Words of rows of currents or of counts, and the number of words up to each step's end."""
     layout = (top.i if field == "current" else top.o).p.shape()
     width = Shape.cast(layout[field].shape.elem_shape).width
@@ -269,20 +327,7 @@ def _row_words(top: NeuronArray, values: NDArray[Any], field: str) -> tuple[list
     if field == "count":
         words[:, :, -1] |= 1 << layout["last"].offset
     ends = (np.arange(samples * steps) + 1) * top.rows
-    return words.ravel().tolist(), ends.tolist()
-
-
-def _check_ports(top: NetworkTop) -> None:
-    if len(top.input_layouts) > 1 or len(top.output_layouts) > 1:
-        raise ValueError(
-            "the testbench plays networks with one input and one output, not"
-            f" {len(top.input_layouts)} and {len(top.output_layouts)}"
-        )
-
-
-def _output_shape(top: NetworkTop) -> tuple[int, ...]:
-    (source,) = top.network.outputs.values()
-    return top.network.shape(source)
+    return words.ravel().tolist(), ends
 
 
 def _layouts(top: Design) -> list[Layout]:
@@ -345,9 +390,16 @@ def _field(layout: data.Layout, name: str, words: IntArray) -> IntArray:
     return (value ^ half) - half if shape.signed else value
 
 
+def _joined(first: Mapping[str, list[T]], second: Mapping[str, list[T]]) -> dict[str, list[T]]:
+    """The lists of both, one behind the other."""
+    return {name: [*first.get(name, []), *second.get(name, [])] for name in {**first, **second}}
+
+
 def _write_lines(path: Path, lines: Iterable[str]) -> None:
     path.write_text("".join(f"{line}\n" for line in lines), encoding="ascii")
 
 
-def _lines(path: Path) -> list[str]:
-    return path.read_text(encoding="ascii").splitlines()
+def _numbers(folder: Path, stream: str) -> Iterator[list[int]]:
+    """The hexadecimal numbers of each line of a stream's file."""
+    for line in (folder / f"{stream}.hex").read_text(encoding="ascii").splitlines():
+        yield [int(number, 16) for number in line.split()]

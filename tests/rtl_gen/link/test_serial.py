@@ -1,5 +1,6 @@
 """A network behind a serial line, from bytes to bytes."""
 
+import random
 from dataclasses import replace
 
 import numpy as np
@@ -8,6 +9,7 @@ from amaranth.hdl import Module
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.sim import Simulator
+from general_networks import Make, loop_of_two, two_inputs
 
 from spikeloom.reference.dense import FixedDense, dense_layers, fixed_stack
 from spikeloom.reference.events import events_to_raster, raster_to_events
@@ -88,6 +90,16 @@ def test_wrong_network() -> None:
     network.o = stream.Signature(8).create()
     with pytest.raises(TypeError, match=r"^port o of the network must carry events, not unsigned"):
         SerialNetwork(network, DIVISOR)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"), [(two_inputs, "not 2 and 3"), (loop_of_two, "not 1 and 2")]
+)
+def test_several_inputs_or_outputs(make: Make, message: str) -> None:
+    top = NetworkTop(make(random.Random(1)), 2)
+    rule = "^a network on a serial line must have one input and one output, "
+    with pytest.raises(ValueError, match=rf"{rule}{message}$"):
+        SerialNetwork(top, DIVISOR)
 
 
 def test_equals_golden_model(line_levels, line_bytes) -> None:

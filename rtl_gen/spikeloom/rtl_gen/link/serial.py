@@ -74,8 +74,8 @@ class SerialNetwork(wiring.Component):
     Raises
     ------
     TypeError, ValueError
-        If the divisor is not an integer of at least 8, the network's streams are not of events, or
-        a weight is wider than address and count of an event.
+        If the divisor is not an integer of at least 8, the network has several inputs or outputs,
+        its streams are not of events, or a weight is wider than address and count of an event.
     """
 
     rx: Signal
@@ -84,6 +84,13 @@ class SerialNetwork(wiring.Component):
     error: Signal
 
     def __init__(self, network: EventNetwork, divisor: int) -> None:
+        if isinstance(network, NetworkTop):
+            inputs, outputs = len(network.input_ports), len(network.output_ports)
+            if inputs > 1 or outputs > 1:
+                raise ValueError(
+                    "a network on a serial line must have one input and one output, not"
+                    f" {inputs} and {outputs}"
+                )
         self.network = network
         self._receiver = UARTReceiver(divisor)
         self._decoder = EventDecoder(_layout(network, "i"))
