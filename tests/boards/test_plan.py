@@ -6,7 +6,7 @@ from itertools import pairwise, product
 import numpy as np
 import pytest
 
-from spikeloom.boards.board import BOARDS
+from spikeloom.boards.board import BOARDS, Board
 from spikeloom.boards.flow import BoardTooSmallError
 from spikeloom.boards.plan import Plan, make_plan
 from spikeloom.reference.dense import FixedDense, fixed_stack
@@ -180,6 +180,25 @@ def test_frequency() -> None:
     network = stack(8, 8)
     plan = make_plan(network, full(network), ULX3S, lanes=(2,), frequency=50e6)
     assert plan.latency == np.mean(plan.cycles) / 50e6
+    # What the loop makes of 12 MHz.
+    plan = make_plan(network, full(network), ICEBREAKER, lanes=(2,), frequency=20e6)
+    assert plan.frequency == 12e6 * 53 / 32
+    # The iCE40's loop goes no higher than 275 MHz.
+    assert make_plan(network, full(network), frequency=300e6).board is ULX3S
+
+
+@pytest.mark.parametrize(
+    ("board", "megahertz", "complaint"),
+    [
+        (ICEBREAKER, 300, "frequency must be 16 to 275 MHz, not 300 MHz; the smallest that does"),
+        (ICEBREAKER, 5000, "frequency must be 16 to 275 MHz, not 5000 MHz; no board does; another"),
+        (ULX3S, 5, "baud must be at most clock / 8"),
+    ],
+)
+def test_clock_that_cannot_be_made(board: Board, megahertz: float, complaint: str) -> None:
+    network = stack(8, 8)
+    with pytest.raises(ValueError, match=rf"^{board.title} cannot be clocked so: {complaint}"):
+        make_plan(network, full(network), board, frequency=megahertz * 1e6)
 
 
 @pytest.mark.parametrize("name", ["latency", "frequency"])

@@ -12,6 +12,7 @@ from spikeloom.boards.board import BOARDS, Board
 from spikeloom.boards.flow import BoardTooSmallError, Usage
 from spikeloom.boards.placement import Placement, Placer
 from spikeloom.boards.resources import Memory
+from spikeloom.boards.top import board_clock
 from spikeloom.boards.work import Work, estimated_cycles, step_work
 from spikeloom.reference.fixed import IntArray
 from spikeloom.reference.network import FixedNetwork
@@ -68,7 +69,7 @@ class Plan:
     Attributes
     ----------
     board, frequency
-        The board, and the clock in Hz.
+        The board, and the clock in Hz, as its phase-locked loop makes it.
     populations
         The populations in the network's order.
     usage
@@ -147,7 +148,7 @@ def make_plan(
     latency
         Mean time in seconds that a sample may take; ``None`` is as little as possible.
     frequency
-        Clock in Hz; ``None`` is the board's own.
+        Clock in Hz; ``None`` is the board's own. The plan has the nearest that the board makes.
     progress
         Is called with the name of each stage when it begins.
 
@@ -157,8 +158,8 @@ def make_plan(
         If the board does not hold the network, or not with the lanes that the latency needs; the
         message names the smallest board that does.
     TypeError, ValueError
-        If the network has several inputs or outputs, the lanes or the stimulus do not fit it, or
-        a number is not positive.
+        If the network has several inputs or outputs, the lanes or the stimulus do not fit it, a
+        number is not positive, or the board cannot make the clock.
     """
     for name, value in (("latency", latency), ("frequency", frequency)):
         if value is not None and not 0 < value < math.inf:
@@ -187,7 +188,7 @@ def make_plan(
         if better is None
         else f"the smallest that does is {better}"
     )
-    raise BoardTooSmallError(f"{found.reason}; {hint}")
+    raise found.error(f"{found.reason}; {hint}")
 
 
 @dataclass(frozen=True)
@@ -196,6 +197,7 @@ class _Refusal:
 
     reason: str
     remedy: str
+    error: type[ValueError] = BoardTooSmallError
 
 
 class _Planner:
@@ -225,24 +227,38 @@ class _Planner:
         self._arrival = {name: np.count_nonzero(flat, axis=2) + 1}
         self._placer = Placer(network)
         self._work = cache(self._work_of)
+        self._clock = cache(self._clock_of)
         self.plan = cache(self._plan)
 
     def suits(self, board: Board) -> bool:
         """Whether there is a plan for a board."""
         if self._latency is not None:
             return isinstance(self.plan(board), Plan)
-        return not self._first(board).lacks(_DOUBT)
+        return isinstance(self._clock(board), float) and not self._first(board).lacks(_DOUBT)
+
+    def _clock_of(self, board: Board) -> float | _Refusal:
+        """The clock of a board in Hz, or why it cannot make it."""
+        try:
+            return board_clock(board, self._frequency)[0].frequency
+        except ValueError as error:
+            return _Refusal(
+                f"{board.title} cannot be clocked so: {error}",
+                "another frequency may be made",
+                ValueError,
+            )
 
     def _first(self, board: Board) -> Placement:
         return self._placer.place(board, self._given or (1,) * len(self._names))
 
     def _plan(self, board: Board) -> Plan | _Refusal:
         """The plan for a board, or why there is none."""
+        frequency = self._clock(board)
+        if isinstance(frequency, _Refusal):
+            return frequency
         self._progress(f"lanes for {board.title}")
         placement = self._first(board)
         if lacks := placement.lacks(_DOUBT):
             return self._too_big(board, lacks)
-        frequency = self._frequency or board.clock
         # What is predicted, of what was estimated: corrects the estimates that follow.
         ratio = 1.0
         while True:

@@ -3,6 +3,7 @@
 import argparse
 import json
 import re
+import shlex
 import warnings
 from dataclasses import fields
 from pathlib import Path
@@ -15,7 +16,13 @@ from spikeloom.boards.board import BOARDS
 from spikeloom.boards.plan import Plan, PopulationPlan, make_plan
 from spikeloom.boards.resources import Memory
 from spikeloom.cli.design import RANDOM_DENSITY, random_raster
-from spikeloom.cli.generate import add_design_arguments, network_top, read_design, read_tables
+from spikeloom.cli.generate import (
+    add_design_arguments,
+    design_words,
+    network_top,
+    read_design,
+    read_tables,
+)
 from spikeloom.cli.options import VectorOptions, add_arguments, from_arguments, refuse_options
 from spikeloom.cli.plan_file import plan_facts
 from spikeloom.cli.progress import print_json, print_table, progress, say
@@ -151,7 +158,9 @@ def _stimulus(
     limit = _SAMPLES if arguments.limit is None else arguments.limit
     shapes = {name: each.shape for name, each in network.inputs.items()}
     (signal,) = read_data(arguments.data, shapes, dt=dt, limit=limit).signals.values()
-    if signal.dtype.kind == "f" and np.all(signal == np.rint(signal)):
+    if signal.dtype.kind == "f":
+        if not np.all(signal == np.rint(signal)):
+            raise ValueError(f"input in {arguments.data} must hold integers")
         signal = signal.astype(np.int64)
     return signal, str(arguments.data)
 
@@ -172,11 +181,10 @@ def _print(plan: Plan, source: str, arguments: argparse.Namespace) -> None:
         f" (worst {max(plan.cycles):,}); one behind the other {plan.throughput:,.0f} a second"
     )
     say(f"{plan.bottleneck.name} has the most to do")
-    if arguments.output is not None:
-        say(
-            f"next: spikeloom build {arguments.config} --board {plan.board.name} --plan"
-            f" {arguments.output}, with the options that were given here"
-        )
+    if (output := arguments.output) is not None:
+        folder = output.with_name(f"{output.stem}_{plan.board.name}")
+        build = ["spikeloom", "build", *design_words(arguments), "--board", plan.board.name]
+        say(f"next: {shlex.join([*build, '--plan', str(output), '-o', str(folder)])}")
 
 
 def _row(each: PopulationPlan) -> list[str]:
