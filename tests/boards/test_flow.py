@@ -14,7 +14,14 @@ import pytest
 
 from spikeloom.boards import flow
 from spikeloom.boards.board import BOARDS
-from spikeloom.boards.flow import STAGES, BoardTooSmallError, BuildResult, FlowError, build
+from spikeloom.boards.flow import (
+    STAGES,
+    BoardTooSmallError,
+    BuildResult,
+    FlowError,
+    TimingError,
+    build,
+)
 from spikeloom.boards.tools import find_flow_tools
 from spikeloom.reference.neuron_fixed import DecayRule
 from spikeloom.rtl_gen.network import NetworkTop
@@ -223,7 +230,7 @@ def test_too_fast(built, network) -> None:
     folder = built[0].folder
     board = BOARDS[built[0].board]
     before = snapshot(folder)
-    with pytest.raises(FlowError) as caught:
+    with pytest.raises(TimingError) as caught:
         build(network, board, folder, frequency=270e6)
     # A path ends at a signal of ours: nothing of what yosys appends, which begins upper-case.
     assert re.fullmatch(

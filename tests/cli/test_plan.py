@@ -2,12 +2,14 @@
 
 import json
 import shlex
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from spikeloom.boards.flow import FlowError
-from spikeloom.cli import build
+from spikeloom.boards.flow import FlowError, Usage
+from spikeloom.boards.plan import make_plan
+from spikeloom.cli import build, plan
 
 NORSE = ("--profile", "norse", "--dt", 1)
 
@@ -43,7 +45,25 @@ def test_table(run, network):
     assert "input: random, 30 % of the inputs active in a step; 4 samples of 16 steps" in lines
     assert any(line.startswith("  logic cells  about ") for line in lines)
     assert any(line.startswith("a sample takes ") for line in lines)
-    assert lines[-1] in ("layer_0 has the most to do", "layer_1 has the most to do")
+    assert not any("may not fit" in line for line in lines)
+    assert lines[-1] == "layer_0 has the most to do"
+
+
+def test_one_sample_has_no_throughput(run, network):
+    _, output, _ = run("plan", network, "--samples", 1)
+    assert "a second" not in output
+    plan = json.loads(run("plan", network, "--samples", 1, "--json")[1])
+    assert (plan["period_cycles"], plan["samples_per_second"]) == (None, None)
+
+
+def test_what_may_not_fit(run, network, monkeypatch):
+    def fuller(*arguments, **options):
+        made = make_plan(*arguments, **options)
+        return replace(made, usage={**made.usage, "logic cells": Usage(5300, 5280)})
+
+    monkeypatch.setattr(plan, "make_plan", fuller)
+    _, output, _ = run("plan", network, "--board", "icebreaker", "--lanes", 1)
+    assert "it may not fit iCEBreaker: logic cells are good for about a tenth" in output
 
 
 def test_json(run, network, raster):
@@ -118,7 +138,7 @@ def test_from_plan_to_design(run, network, tmp_path):
     assert run("generate", network, "--plan", path, "-o", folder)[0] == 0
     populations = json.loads((folder / "network.json").read_text())["populations"]
     made = [(each["lanes"], each["memories"]["weights"]["store"]) for each in populations]
-    assert made == planned != [(1, "auto"), (1, "auto")]
+    assert made == planned == [(32, "auto"), (8, "auto")]
 
 
 def test_the_command_that_builds_a_plan(run, model, tmp_path, monkeypatch):

@@ -44,9 +44,9 @@ def add_parser(commands: Any) -> None:
     parser = commands.add_parser(
         "plan",
         help="choose lanes and memories for a board, and predict the cycles",
-        description="Chooses lanes and weight memories of each layer, so that all have about as"
-        " much to do and the board holds them, and tells what that takes and how many cycles, to"
-        " the last one, before anything is synthesised. `spikeloom build --plan` builds it.",
+        description="Chooses lanes and weight memories of each layer, so that a sample takes little"
+        " time and the board holds them, and tells what that takes and how many cycles, to the last"
+        " one, before anything is synthesised. `spikeloom build --plan` builds it.",
     )
     add_design_arguments(parser, lanes=False)
     parser.add_argument("data", type=Path, nargs="?", help=f"{DATA_HELP}; by default random spikes")
@@ -72,8 +72,9 @@ def add_parser(commands: Any) -> None:
         "--latency",
         type=_seconds,
         metavar="TIME",
-        help="most time that a sample may take, such as 200us or 0.0002, with as few lanes as that"
-        " needs (default: as little time as possible)",
+        help="mean time that a sample may take, such as 200us or 0.0002: lanes are added until it"
+        " is reached, and taken back where it still is (default: added as long as that helps and"
+        " the board holds them)",
     )
     parser.add_argument(
         "--frequency", type=float, metavar="MHZ", help="clock rate (default: the board's own)"
@@ -174,11 +175,14 @@ def _print(plan: Plan, source: str, arguments: argparse.Namespace) -> None:
     for name, usage in plan.usage.items():
         about = "about " if name == "logic cells" else ""
         say(f"  {name:<12} {about}{usage.used:,} of {usage.available:,}")
+    if not plan.fits:
+        say(f"it may not fit {plan.board.title}: logic cells are good for about a tenth")
     samples = f"{plan.samples:,} sample{'s' * (plan.samples > 1)}"
     say(f"input: {source}; {samples} of {plan.steps:,} steps")
+    row = "" if plan.throughput is None else f"; in a row {plan.throughput:,.0f} a second"
     say(
         f"a sample takes {np.mean(plan.cycles):,.0f} cycles, {1e6 * plan.latency:,.1f} us"
-        f" (worst {max(plan.cycles):,}); one behind the other {plan.throughput:,.0f} a second"
+        f" (worst {max(plan.cycles):,}){row}"
     )
     say(f"{plan.bottleneck.name} has the most to do")
     if (output := arguments.output) is not None:
