@@ -76,7 +76,7 @@ class Plan:
     populations
         The populations in the network's order.
     usage
-        What all takes of the board, the serial line included: exact but for logic cells.
+        What all takes of the board, the serial line included. Logic cells are an estimate.
     samples, steps
         What the cycles are of.
     cycles
