@@ -33,7 +33,7 @@ from figures import RESULTS, SHARED, Array, Figures, read_figures, write_figures
 from mlp import MLP, current_network, mnist, rate_network, train
 
 from spikeloom.boards.board import BOARDS
-from spikeloom.boards.flow import BoardTooSmallError, BuildResult, FlowError, build
+from spikeloom.boards.flow import BuildResult, TimingError, build
 from spikeloom.boards.plan import make_plan
 from spikeloom.reference.coding import rate_code
 from spikeloom.reference.network import FixedInput, FixedNetwork
@@ -203,9 +203,7 @@ def in_time(network: FixedNetwork, chip: Chip, folder: Path) -> BuildResult:
     for seed in range(1, SEEDS):
         try:
             return build_with(network, chip, folder, seed)
-        except BoardTooSmallError:
-            raise
-        except FlowError as error:
+        except TimingError as error:
             progress(f"seed {seed}: {error}")
     return build_with(network, chip, folder, SEEDS)
 
@@ -285,11 +283,12 @@ def braille_figures(folder: Path) -> Figures:
     scenario = Scenario.of(fixed, data[:samples])
     plan = make_plan(fixed, data[:samples])
     top = NetworkTop(fixed, plan.lanes, plan.stores)
+    timing = predict(top, data[:samples], run_fixed(fixed, data[:samples]))
     run = run_engine("verilator", top, scenario, folder, profile="norse")
     return {
         "braille.samples": ("samples", samples),
         "braille.cycles": ("cycles", cycles_of(run) / samples),
-        "braille.planned_cycles": ("cycles", plan.period),
+        "braille.planned_cycles": ("cycles", timing.cycles / samples),
         "braille.lanes": ("lanes", sum(plan.lanes)),
         "braille.mismatches": ("differences", not run.equal),
     }

@@ -21,6 +21,7 @@ from spikeloom.boards.flow import (
     BoardTooSmallError,
     BuildResult,
     FlowError,
+    TimingError,
     build,
 )
 from spikeloom.boards.tools import find_flow_tools
@@ -259,7 +260,7 @@ def test_too_fast(built, network) -> None:
     folder = built[0].folder
     board = BOARDS[built[0].board]
     before = snapshot(folder)
-    with pytest.raises(FlowError) as caught:
+    with pytest.raises(TimingError) as caught:
         build(network, board, folder, frequency=270e6)
     # A path ends at a signal of ours: nothing of what yosys appends, which begins upper-case.
     assert re.fullmatch(

@@ -1,9 +1,15 @@
 """``spikeloom plan``, and what `generate` makes of its file."""
 
 import json
+import shlex
+from dataclasses import replace
 
 import numpy as np
 import pytest
+
+from spikeloom.boards.flow import FlowError, Usage
+from spikeloom.boards.plan import make_plan
+from spikeloom.cli import build, plan
 
 NORSE = ("--profile", "norse", "--dt", 1)
 
@@ -39,7 +45,25 @@ def test_table(run, network):
     assert "input: random, 30 % of the inputs active in a step; 4 samples of 16 steps" in lines
     assert any(line.startswith("  logic cells  about ") for line in lines)
     assert any(line.startswith("a sample takes ") for line in lines)
-    assert lines[-1] in ("layer_0 has the most to do", "layer_1 has the most to do")
+    assert not any("may not fit" in line for line in lines)
+    assert lines[-1] == "layer_0 has the most to do"
+
+
+def test_one_sample_has_no_throughput(run, network):
+    _, output, _ = run("plan", network, "--samples", 1)
+    assert "a second" not in output
+    plan = json.loads(run("plan", network, "--samples", 1, "--json")[1])
+    assert (plan["period_cycles"], plan["samples_per_second"]) == (None, None)
+
+
+def test_what_may_not_fit(run, network, monkeypatch):
+    def fuller(*arguments, **options):
+        made = make_plan(*arguments, **options)
+        return replace(made, usage={**made.usage, "logic cells": Usage(5300, 5280)})
+
+    monkeypatch.setattr(plan, "make_plan", fuller)
+    _, output, _ = run("plan", network, "--board", "icebreaker", "--lanes", 1)
+    assert "it may not fit iCEBreaker: logic cells are good for about a tenth" in output
 
 
 def test_json(run, network, raster):
@@ -83,7 +107,7 @@ def test_lanes(run, network, text, lanes):
     _, output, _ = run("plan", network, "--lanes", text, "--frequency", "20", "--json")
     plan = json.loads(output)
     assert [each["lanes"] for each in plan["populations"]] == lanes
-    assert plan["clock_mhz"] == 20.0
+    assert plan["clock_mhz"] == 12 * 53 / 32
 
 
 def test_limit(run, network, raster):
@@ -107,14 +131,42 @@ def test_from_plan_to_design(run, network, tmp_path):
     path, folder = tmp_path / "plan.json", tmp_path / "out"
     code, output, _ = run("plan", network, "--board", "ulx3s-45f", "-o", path)
     assert code == 0
-    assert f"spikeloom build {network} --board ulx3s-45f --plan {path}" in output.replace("\n", "")
+    assert f"next: spikeloom build {network} --board ulx3s-45f --plan {path} -o " in output
     planned = [
         (each["lanes"], each["store"]) for each in json.loads(path.read_text())["populations"]
     ]
     assert run("generate", network, "--plan", path, "-o", folder)[0] == 0
     populations = json.loads((folder / "network.json").read_text())["populations"]
     made = [(each["lanes"], each["memories"]["weights"]["store"]) for each in populations]
-    assert made == planned != [(1, "auto"), (1, "auto")]
+    assert made == planned == [(32, "auto"), (8, "auto")]
+
+
+def test_the_command_that_builds_a_plan(run, model, tmp_path, monkeypatch):
+    """It has the design's options, and the plan's clock where no other is asked for."""
+    seen = []
+
+    def fake(top, board, folder, *, frequency, **_):
+        seen.append((top, board.name, folder, frequency))
+        raise FlowError("enough")
+
+    monkeypatch.setattr(build, "build", fake)
+    path = tmp_path / "the plan.json"
+    options = ("--profile", "norse", "--dt", 1, "--weight-width", 6, "--reset", "to-value")
+    how = ("--frequency", 36, "--lanes", 2, "--steps", 3, "--board", "icebreaker", "-o", path)
+    code, output, _ = run("plan", model, *options, *how)
+    assert code == 0
+    program, *command = shlex.split(output.splitlines()[-1].removeprefix("next: "))
+    assert program == "spikeloom"
+    for more, clock in (((), 36e6), (("--frequency", 18), 18e6)):
+        assert run(*command, *more)[0] == 1
+        top, board, folder, frequency = seen.pop()
+        assert (board, folder, frequency) == ("icebreaker", tmp_path / "the plan_icebreaker", clock)
+        (population,) = top.populations
+        assert (population.lanes, population.population.weight_width) == (2, 6)
+    command[command.index("icebreaker")] = "ulx3s-45f"
+    code, _, complaint = run(*command)
+    assert code == 2
+    assert f"{path} must be a plan for ulx3s-45f, but is for icebreaker" in complaint
 
 
 def test_spram(run, tmp_path):
@@ -147,6 +199,7 @@ def test_too_big(run, tmp_path):
         (("--latency", "soon"), "argument --latency: must be a time such as 200us"),
         (("--latency", "0us"), "latency must be positive and finite, not 0.0"),
         (("--frequency", "-1"), "frequency must be positive and finite, not -1000000.0"),
+        (("--frequency", "5000"), "cannot be clocked so: frequency must be 3.125 to 400 MHz, not"),
         (("--limit", "2"), "--limit has no effect without data; leave it out"),
         (("--board", "none"), "argument --board: invalid choice"),
         (("missing.npy",), "missing.npy"),
@@ -171,7 +224,46 @@ def test_wrong_array(run):
     assert "a TOML file of a network with [[layer]] tables; a neuron array has no" in complaint
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[3]", '{"populations": [{"name": 1}]}'])
+def test_data_that_is_no_integers(run, network, tmp_path):
+    path = tmp_path / "half.npy"
+    np.save(path, np.full((3, 5, 12), 0.5))
+    code, _, complaint = run("plan", network, path)
+    assert code == 2
+    assert f"input in {path} must hold integers" in complaint
+
+
+def plan_text(**changes):
+    """A plan of the network, with some changes."""
+    plan = {
+        "board": "icebreaker",
+        "clock_mhz": 24.0,
+        "populations": [
+            {"name": "layer_0", "neurons": 32, "lanes": 2, "store": "auto"},
+            {"name": "layer_1", "neurons": 8, "lanes": 2, "store": "auto"},
+        ],
+    }
+    for name, value in changes.items():
+        (plan if name in plan else plan["populations"][0])[name] = value
+    return json.dumps(plan)
+
+
+def test_plan_may_have_no_more_than_is_needed(run, network, tmp_path):
+    path = tmp_path / "plan.json"
+    path.write_text(plan_text())
+    assert run("generate", network, "--plan", path, "-o", tmp_path / "out")[0] == 0
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "{}", "[3]", "[" * 100_000, '{"populations": [{"name": 1}]}'),
+        *(plan_text(lanes=lanes) for lanes in ("8", 8.0, None, True)),
+        *(plan_text(populations=populations) for populations in ({}, [], {"name": 3}, 5, None)),
+        *(plan_text(clock_mhz=clock) for clock in ("24", 0, float("nan"), True)),
+        *(plan_text(store=["auto"]), plan_text(store="rom"), plan_text(name=["layer_0"])),
+        plan_text(board=3),
+    ],
+)
 def test_wrong_plan(run, network, tmp_path, text):
     path = tmp_path / "plan.json"
     path.write_text(text)

@@ -42,9 +42,10 @@ class RAMCell:
         Bits that are written together at least, 0 where it is a word.
     points
         Points of what is emulated where both ports are used.
-    fits
-        Whether it may be taken for a memory that is not written, and for one that says nothing of
-        its style.
+    rom
+        Whether it may be taken for a memory that is never written.
+    asked
+        Whether it is taken only for a memory whose style asks for it.
     """
 
     name: str

@@ -6,7 +6,7 @@ import re
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from spikeloom.boards.family import Family
 from spikeloom.boards.tools import YOSYS, FlowTool, find_flow_tools
 from spikeloom.boards.top import BoardTop
 from spikeloom.rtl_gen.link.serial import EventNetwork, weight_bytes
-from spikeloom.rtl_gen.network import NetworkTop
+from spikeloom.rtl_gen.network import NetworkTop, Population
 from spikeloom.rtl_gen.output import check_output, whole_folder
 
 __all__ = [
@@ -26,8 +26,10 @@ __all__ = [
     "BuildResult",
     "FlowError",
     "PathStep",
+    "TimingError",
     "Usage",
     "build",
+    "would_fit",
 ]
 
 STAGES = ("elaborate", "prepare tools", "synthesise", "place and route", "pack")
@@ -41,6 +43,10 @@ bitstream cannot hold all weights."""
 
 class FlowError(RuntimeError):
     """There is no bitstream: a tool is missing or failed, or the design does not fit."""
+
+
+class TimingError(FlowError):
+    """The clock is too fast for the design as it was placed; another seed may do."""
 
 
 class BoardTooSmallError(FlowError, ValueError):
@@ -156,7 +162,9 @@ def build(
     Raises
     ------
     FlowError
-        If a tool is missing or fails, or the clock is too fast for the design.
+        If a tool is missing or fails.
+    TimingError
+        If the clock is too fast for the design.
     BoardTooSmallError
         If the network is too big for the board.
     TypeError, ValueError
@@ -221,7 +229,7 @@ def build(
         path = _critical_path(report)
         fmax = min(clock["achieved"] for clock in report["fmax"].values()) * 1e6
         if fmax < top.frequency:
-            raise FlowError(
+            raise TimingError(
                 f"the design reaches {fmax / 1e6:.2f} MHz on {board.title} where"
                 f" {top.frequency / 1e6:g} MHz are asked for; its slowest path leads from"
                 f" {_signal(path[0].name, family)} to {_signal(path[-1].name, family)}"
@@ -330,26 +338,43 @@ def _check_usage(log: str, network: EventNetwork, board: Board) -> None:
 
 
 def _too_big(
-    usage: dict[str, Usage], network: EventNetwork, board: Board, least: str = ""
+    usage: Mapping[str, Usage], network: EventNetwork, board: Board, least: str = ""
 ) -> BoardTooSmallError:
-    needs = []
-    fits: dict[str, float] = {}
-    for each in board.family.resources:
-        if each.name in usage and usage[each.name].used > usage[each.name].available:
-            used, available = usage[each.name].used, usage[each.name].available
-            needs.append(f"{least}{used} {each.name} of {available}")
-            fits[each.less] = min(fits.get(each.less, 1.0), available / used)
+    lacks = {name: each for name, each in usage.items() if each.used > each.available}
+    needs = [f"{least}{each.used} {name} of {each.available}" for name, each in lacks.items()]
+    populations = network.populations if isinstance(network, NetworkTop) else ()
     return BoardTooSmallError(
         f"the network is too big for {board.title}: it needs {' and '.join(needs)};"
-        f" about {' and '.join(_share(network, *each) for each in fits.items())} would fit"
+        f" {would_fit(lacks, board.family, populations)}"
     )
 
 
-def _share(network: EventNetwork, less: str, part: float) -> str:
+def would_fit(lacks: Mapping[str, Usage], family: Family, populations: Sequence[Population]) -> str:
+    """How much of a network would fit, in words.
+
+    Parameters
+    ----------
+    lacks
+        What there is too little of, by the names that the family gives it.
+    family
+        The FPGA's.
+    populations
+        The network's, where they are known.
+    """
+    parts: dict[str, float] = {}
+    for resource in family.resources:
+        if resource.name in lacks:
+            each = lacks[resource.name]
+            part = each.available / each.used
+            parts[resource.less] = min(parts.get(resource.less, 1.0), part)
+    shares = " and ".join(_share(populations, *each) for each in parts.items())
+    return f"about {shares} would fit"
+
+
+def _share(populations: Sequence[Population], less: str, part: float) -> str:
     """How many of its weights or lanes a network could keep, or neurons if lanes cannot be less."""
-    if not isinstance(network, NetworkTop):
+    if not populations:
         return f"{int(100 * part)} % of its {less}"
-    populations = network.populations
     have = {
         "weights": sum(
             connection.synapses

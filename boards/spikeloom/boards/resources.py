@@ -52,7 +52,8 @@ class PopulationResources:
 def population_resources(population: Population, family: Family) -> PopulationResources:
     """What a population takes of an FPGA.
 
-    Memories and DSPs are as many as yosys makes. Logic cells are an estimate; see
+    Memories and DSPs follow yosys' rules, and are compared with what it makes for dense and
+    convolutional networks whose events are summed. Logic cells are an estimate; see
     :class:`~spikeloom.boards.cells.LogicModel`.
 
     Raises

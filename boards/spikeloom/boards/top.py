@@ -15,10 +15,11 @@ from amaranth.lib.cdc import ResetSynchronizer  # type: ignore[import-untyped]
 from amaranth.lib.io import Buffer, Direction
 
 from spikeloom.boards.board import Board
+from spikeloom.boards.family import PLL
 from spikeloom.rtl_gen.link.serial import EventNetwork, SerialNetwork
 from spikeloom.rtl_gen.link.uart import uart_divisor
 
-__all__ = ["BoardTop"]
+__all__ = ["BoardTop", "board_clock"]
 
 RESET_CYCLES = 1 << 12
 """Length of the reset once the clock is stable: at 275 MHz still the 15 us that block RAMs of an
@@ -27,6 +28,25 @@ iCE40 may need after configuration before they can be read (Project IceStorm, is
 GLOW = 0.04
 """How long a lamp glows after a spike, in seconds, before it is rounded up to cycles of a power of
 two: 44 ms at 24 MHz, 42 ms at 100 MHz."""
+
+
+def board_clock(board: Board, frequency: float | None = None) -> tuple[PLL, int]:
+    """The loop that makes a board's clock, and the cycles of a bit of its serial line.
+
+    Parameters
+    ----------
+    board
+        The board.
+    frequency
+        Clock frequency in Hz; ``None`` is the board's own.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the loop or the serial line cannot be set to the frequency.
+    """
+    pll = board.family.pll(board.oscillator, board.clock if frequency is None else frequency)
+    return pll, uart_divisor(pll.frequency, board.baud)
 
 
 class BoardTop(Elaboratable):
@@ -60,10 +80,9 @@ class BoardTop(Elaboratable):
 
     def __init__(self, network: EventNetwork, board: Board, frequency: float | None = None) -> None:
         self.board = board
-        wanted = board.clock if frequency is None else frequency
-        self._pll = board.family.pll(board.oscillator, wanted)
+        self._pll, divisor = board_clock(board, frequency)
         self.frequency = self._pll.frequency
-        self._serial = SerialNetwork(network, uart_divisor(self.frequency, board.baud))
+        self._serial = SerialNetwork(network, divisor)
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()

@@ -13,6 +13,7 @@ from spikeloom.cli.generate import (
     read_design,
     read_tables,
 )
+from spikeloom.cli.plan_file import planned_clock
 from spikeloom.cli.progress import console, print_json, progress
 from spikeloom.rtl_gen.output import check_output
 
@@ -34,7 +35,10 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder to write")
     parser.add_argument("--seed", type=int, default=1, help="seed of placement (default 1)")
     parser.add_argument(
-        "--frequency", type=float, metavar="MHZ", help="clock rate (default: the board's own)"
+        "--frequency",
+        type=float,
+        metavar="MHZ",
+        help="clock rate (default: the plan's, or the board's own)",
     )
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     parser.set_defaults(run=_run)
@@ -42,9 +46,13 @@ def add_parser(commands: Any) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     check_output(arguments.output, "build")
+    frequency = None
+    if arguments.plan is not None:
+        frequency = planned_clock(arguments.plan, arguments.board)
+    if arguments.frequency is not None:
+        frequency = arguments.frequency * 1e6
     design = read_design(arguments, read_tables(arguments))
     top = network_top(design, "a neuron array has no events to send over a serial line")
-    frequency = None if arguments.frequency is None else arguments.frequency * 1e6
     with progress(quiet=arguments.json) as bars:
         bar = bars.add_task("", total=None)
         result = build(

@@ -19,6 +19,7 @@ from spikeloom.cli.options import (
     VectorOptions,
     add_arguments,
     from_arguments,
+    given_words,
 )
 from spikeloom.cli.profile_options import ProfileOptions
 from spikeloom.cli.progress import console, print_json, progress, task
@@ -30,10 +31,13 @@ __all__ = [
     "add_design_arguments",
     "add_parser",
     "add_plan_argument",
+    "design_words",
     "network_top",
     "read_design",
     "read_tables",
 ]
+
+_GROUPS = (DesignOptions, NeuronOptions, ProfileOptions, FixedOptions)
 
 
 def add_parser(commands: Any) -> None:
@@ -67,8 +71,16 @@ def add_design_arguments(parser: argparse.ArgumentParser, *, lanes: bool = True)
         help="NIR file of a network, or TOML file of a network ([[layer]] tables) or an array;"
         " options overrule it",
     )
-    for group in (DesignOptions, NeuronOptions, ProfileOptions, FixedOptions):
+    for group in _GROUPS:
         add_arguments(parser, group, leave_out="" if lanes else "lanes")
+
+
+def design_words(arguments: argparse.Namespace) -> list[str]:
+    """The words of a command line that say again which design is meant."""
+    words = [str(arguments.config)]
+    for group in _GROUPS:
+        words += given_words(group, arguments)
+    return words
 
 
 def add_plan_argument(parser: argparse.ArgumentParser) -> None:

@@ -19,6 +19,7 @@ __all__ = [
     "from_arguments",
     "from_table",
     "given_values",
+    "given_words",
     "refuse_options",
 ]
 
@@ -232,6 +233,15 @@ def given_values(group: type, arguments: argparse.Namespace, table: Any = None) 
     """
     values = _table_values(group, {} if table is None else table, f"[{_section(group)}]")
     return values | _converted(group, _given(group, arguments), "the command line")
+
+
+def given_words(group: type, arguments: argparse.Namespace) -> list[str]:
+    """The options of a class that were given on the command line, as words of one."""
+    return [
+        f"{option.flag}={value}"
+        for name, option in _options(group).items()
+        if (value := getattr(arguments, f"{group.__name__}.{name}", None)) is not None
+    ]
 
 
 def refuse_options(

@@ -3,6 +3,7 @@
 import argparse
 import json
 import re
+import shlex
 import warnings
 from dataclasses import fields
 from pathlib import Path
@@ -15,7 +16,13 @@ from spikeloom.boards.board import BOARDS
 from spikeloom.boards.plan import Plan, PopulationPlan, make_plan
 from spikeloom.boards.resources import Memory
 from spikeloom.cli.design import RANDOM_DENSITY, random_stimulus
-from spikeloom.cli.generate import add_design_arguments, network_top, read_design, read_tables
+from spikeloom.cli.generate import (
+    add_design_arguments,
+    design_words,
+    network_top,
+    read_design,
+    read_tables,
+)
 from spikeloom.cli.options import VectorOptions, add_arguments, from_arguments, refuse_options
 from spikeloom.cli.plan_file import plan_facts
 from spikeloom.cli.progress import print_json, print_table, progress, say
@@ -37,9 +44,9 @@ def add_parser(commands: Any) -> None:
     parser = commands.add_parser(
         "plan",
         help="choose lanes and memories for a board, and predict the cycles",
-        description="Chooses lanes and weight memories of each layer, so that all have about as"
-        " much to do and the board holds them, and tells what that takes and how many cycles, to"
-        " the last one, before anything is synthesised. `spikeloom build --plan` builds it.",
+        description="Chooses lanes and weight memories of each layer, so that a sample takes little"
+        " time and the board holds them, and tells what that takes and how many cycles, to the last"
+        " one, before anything is synthesised. `spikeloom build --plan` builds it.",
     )
     add_design_arguments(parser, lanes=False)
     parser.add_argument("data", type=Path, nargs="?", help=f"{DATA_HELP}; by default random spikes")
@@ -65,8 +72,9 @@ def add_parser(commands: Any) -> None:
         "--latency",
         type=_seconds,
         metavar="TIME",
-        help="most time that a sample may take, such as 200us or 0.0002, with as few lanes as that"
-        " needs (default: as little time as possible)",
+        help="mean time that a sample may take, such as 200us or 0.0002: lanes are added until it"
+        " is reached, and taken back where it still is (default: added as long as that helps and"
+        " the board holds them)",
     )
     parser.add_argument(
         "--frequency", type=float, metavar="MHZ", help="clock rate (default: the board's own)"
@@ -152,7 +160,9 @@ def _stimulus(
     limit = _SAMPLES if arguments.limit is None else arguments.limit
     shapes = {name: each.shape for name, each in network.inputs.items()}
     (signal,) = read_data(arguments.data, shapes, dt=dt, limit=limit).signals.values()
-    if signal.dtype.kind == "f" and np.all(signal == np.rint(signal)):
+    if signal.dtype.kind == "f":
+        if not np.all(signal == np.rint(signal)):
+            raise ValueError(f"input in {arguments.data} must hold integers")
         signal = signal.astype(np.int64)
     return signal, str(arguments.data)
 
@@ -166,18 +176,20 @@ def _print(plan: Plan, source: str, arguments: argparse.Namespace) -> None:
     for name, usage in plan.usage.items():
         about = "about " if name == "logic cells" else ""
         say(f"  {name:<12} {about}{usage.used:,} of {usage.available:,}")
+    if not plan.fits:
+        say(f"it may not fit {plan.board.title}: logic cells are good for about a tenth")
     samples = f"{plan.samples:,} sample{'s' * (plan.samples > 1)}"
     say(f"input: {source}; {samples} of {plan.steps:,} steps")
+    row = "" if plan.throughput is None else f"; in a row {plan.throughput:,.0f} a second"
     say(
         f"a sample takes {np.mean(plan.cycles):,.0f} cycles, {1e6 * plan.latency:,.1f} us"
-        f" (worst {max(plan.cycles):,}); one behind the other {plan.throughput:,.0f} a second"
+        f" (worst {max(plan.cycles):,}){row}"
     )
     say(f"{plan.bottleneck.name} has the most to do")
-    if arguments.output is not None:
-        say(
-            f"next: spikeloom build {arguments.config} --board {plan.board.name} --plan"
-            f" {arguments.output}, with the options that were given here"
-        )
+    if (output := arguments.output) is not None:
+        folder = output.with_name(f"{output.stem}_{plan.board.name}")
+        build = ["spikeloom", "build", *design_words(arguments), "--board", plan.board.name]
+        say(f"next: {shlex.join([*build, '--plan', str(output), '-o', str(folder)])}")
 
 
 def _row(each: PopulationPlan) -> list[str]:
