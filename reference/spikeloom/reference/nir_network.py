@@ -19,6 +19,7 @@ from spikeloom.reference.graph import (
     LIF,
     Affine,
     AvgPool2d,
+    ChargedIF,
     Conv1d,
     Conv2d,
     CubaLI,
@@ -49,7 +50,14 @@ from spikeloom.reference.maps import (
 )
 from spikeloom.reference.network import Connection, FloatNetwork, FloatPopulation, LateBias
 from spikeloom.reference.neuron_float import FloatNeuron
-from spikeloom.reference.profile import Comparison, Decay, InputGain, Profile, Reset
+from spikeloom.reference.profile import (
+    Comparison,
+    Decay,
+    InputGain,
+    Profile,
+    Reset,
+    check_spike_rule,
+)
 
 __all__ = ["network_of", "stack_graph"]
 
@@ -373,6 +381,9 @@ class _Compiler:
             }
         else:
             options["v_th"] = None
+        if isinstance(node, ChargedIF):
+            check_spike_rule(profile.reset, node.max_spikes, profile.refractory_steps)
+            options |= {"v_init": _real(node, "v_init"), "max_spikes": node.max_spikes}
         return FloatNeuron(profile=profile, **options)
 
     def _most_spikes(self, name: str) -> int | None:
