@@ -9,11 +9,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from figures import SHARED, Array
 
-from spikeloom.reference.convert import IAF
 from spikeloom.reference.dense import FloatDense, float_stack
 from spikeloom.reference.network import FloatNetwork
 from spikeloom.reference.neuron_float import FloatNeuron
-from spikeloom.reference.profile import Decay, InputGain, Order
+from spikeloom.reference.profile import IAF, Decay, InputGain, Order
 
 
 def mnist(part: str) -> tuple[Array, Array]:

@@ -146,14 +146,11 @@ def relu_network(ann: Graph) -> ReLUNetwork:
     for name, node in ann.nodes.items():
         if isinstance(node, ReLU):
             one = np.ones(shapes[name])
-            node, ceilings[name] = IF(one, one, 0 * one), node.ceiling
-        nodes[name] = node
+            ceilings[name] = node.ceiling
+            nodes[name] = IF(one, one, 0 * one)
+        else:
+            nodes[name] = node
     network = network_of(Graph(nodes, ann.edges), IAF)
-    for name, population in network.populations.items():
-        if len(schedule(network.populations)) < len(network.populations):
-            raise ValueError("the network must not have a loop, but has one")
-        if not population.connections:
-            raise ValueError(f"node {name!r}: an Input must lead to it, but none does")
     return ReLUNetwork(network, ceilings)
 
 

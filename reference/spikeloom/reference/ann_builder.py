@@ -141,7 +141,7 @@ class AnnBuilder:
             right[:, value.order.reshape(-1)] = weight
             weight, value = right, Value(value.sources, value.shape)
         if len(value.shape) != 1:
-            reason = f"its input must be flat, not of shape {value.shape}: a Flatten before it helps"
+            reason = f"its input must be flat, not of shape {value.shape}; a Flatten helps"
             raise refusal(name, "Linear", reason)
         bias = np.zeros(len(weight), weight.dtype) if bias is None else bias
         return self.node(name, "Linear", Affine(weight, bias), value)

@@ -95,9 +95,9 @@ class Conversion:
     """
 
     steps: int = 16
-    normalisation: Normalisation = Normalisation.PERCENTILE
+    normalisation: Normalisation = Normalisation.ERROR
     percentile: float = 99.9
-    per_channel: bool = False
+    per_channel: bool = True
     max_spikes: int = 1
     v_init: float = 0.5
     bias_correction: bool = False

@@ -277,11 +277,14 @@ class _Builder:
     def elementwise(self, node_type: type[Node], tree: Tree, place: str, shape: Shape) -> Node:
         """A node whose parameters have the shape of what arrives, or are broadcast to it."""
         values: dict[str, Values] = {}
+        metadata = tree.get("metadata")
+        charged = node_type is IF and isinstance(metadata, dict)
         spread: dict[str, list[str]] = {}
         for each in fields(node_type):
             name = each.name
             if name not in tree and name in DEFAULTS:
-                self.repair(place, f"{name} is missing; {DEFAULTS[name]} was taken")
+                if not charged:  # which only we write, and without a v_reset
+                    self.repair(place, f"{name} is missing; {DEFAULTS[name]} was taken")
                 values[name] = np.full(shape, DEFAULTS[name], np.result_type(*values.values()))
             else:
                 value = _real(tree, name)
@@ -295,8 +298,7 @@ class _Builder:
                 )
         for how, names in spread.items():
             self.repair(place, f"{', '.join(names)}: {how} shape {shape}")
-        metadata = tree.get("metadata")
-        if node_type is IF and isinstance(metadata, dict):
+        if charged and isinstance(metadata, dict):
             return _charged(values, metadata, shape)
         return node_type(**values)
 

@@ -71,7 +71,9 @@ class _Reader:
         for node in self.source.node:
             names = [name for name in node.input if name]
             if all(name in self.constants for name in names):
-                self.constants[node.output[0]] = self.constant(node)
+                constant = self.constant(node)
+                if constant is not None:
+                    self.constants[node.output[0]] = constant
                 continue
             known = [name for name in names if name in self.values]
             if not known:
@@ -88,8 +90,8 @@ class _Reader:
             last = ends[0]
         return self.builder.graph(last)
 
-    def constant(self, node: onnx.NodeProto) -> Array:
-        """What a layer of constants alone comes to."""
+    def constant(self, node: onnx.NodeProto) -> Array | None:
+        """What a layer of constants alone comes to, if it is one of those that weights need."""
         options = _options(node)
         given = [self.constants[name] for name in node.input if name]
         match node.op_type:
@@ -111,7 +113,7 @@ class _Reader:
                 return np.concatenate(given, axis=options["axis"])
             case "DequantizeLinear":
                 return _dequantized(*given, axis=options.get("axis", 1))
-        raise refusal(node.name or node.output[0], node.op_type)
+        return None
 
     def step(self, node: onnx.NodeProto, options: Mapping[str, Any]) -> Value | None:
         """What a layer hands on, or nothing if it ends the network."""
@@ -187,7 +189,8 @@ class _Reader:
         bias = self.optional(node, 2)
         weight = weight if options.get("transB", 0) else weight.T
         if bias is not None:
-            bias = np.broadcast_to(np.ravel(bias) * np.float32(options.get("beta", 1.0)), len(weight))
+            bias = np.ravel(bias) * np.float32(options.get("beta", 1.0))
+            bias = np.broadcast_to(bias, len(weight))
         return self.builder.dense(name, weight, bias, value)
 
     def conv(
@@ -275,13 +278,12 @@ class _Reader:
 
 def _each_channel(name: str, kind: str, number: Array, value: Value) -> Array:
     """A constant as one number for each channel, or one for all."""
-    rank = len(value.shape)
-    spread = number.reshape((1,) * (rank - number.ndim) + number.shape[max(0, number.ndim - rank) :])
-    if any(size != 1 for size in number.shape[: max(0, number.ndim - rank)]) or any(
-        size != 1 for size in spread.shape[1:]
-    ):
+    places = len(value.shape) - 1
+    # Aligned from the right, as NumPy does: (channels, 1, 1) or (1, channels, 1, 1).
+    shape = (1,) * (places + 1 - number.ndim) + number.shape
+    if math.prod(shape[-places:] if places else ()) != 1 or math.prod(shape[: -places - 1]) != 1:
         raise refusal(name, kind, "its constant must be one number for each channel")
-    return spread.reshape(-1)
+    return number.reshape(-1)
 
 
 def _padding(

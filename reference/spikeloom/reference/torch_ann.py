@@ -38,17 +38,13 @@ def ann_from_torch(model: nn.Module, shape: Shape) -> Graph:
         If it has a layer that neurons cannot compute; the message names it and what to use.
     """
     try:
-        traced = _Tracer().trace(model)
+        traced = fx.Tracer().trace(model)
     except Exception as error:  # what tracing meets is the module's own code
         raise ValueError(
             f"{type(model).__name__} must be a module that torch.fx can trace, without branches"
             f" that depend on data, but is not: {error}"
         ) from None
     return _Reader(model, tuple(shape)).graph(traced)
-
-
-class _Tracer(fx.Tracer):
-    """Looks into modules of the user's, and takes those of PyTorch as they are."""
 
 
 class _Reader:
@@ -119,9 +115,7 @@ class _Reader:
             reason = f"padding_mode must be 'zeros', not {module.padding_mode!r}"
             raise refusal(name, type(module).__name__, reason)
         padding = module.padding
-        spans = [
-            d * (k - 1) for d, k in zip(module.dilation, module.kernel_size, strict=True)
-        ]
+        spans = [d * (k - 1) for d, k in zip(module.dilation, module.kernel_size, strict=True)]
         if padding == "valid":
             padding = (0,) * len(spans)
         elif padding == "same":
