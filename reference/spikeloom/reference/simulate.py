@@ -445,11 +445,16 @@ class _Run:
         for k in sorted(connections):
             connection = population.connections[k]
             counts = _delayed(self.signals[connection.source], connection.delay)
-            flat = counts.reshape(-1, *counts.shape[2:])
-            drive = kernel.drive(k, flat).reshape(shape)
+            if counts.strides[1] == 0:  # the same in every step, as a view
+                drive = kernel.drive(k, counts[:, 0]).reshape(shape[0], 1, *shape[2:])
+                drive = np.broadcast_to(drive, shape)
+            else:
+                flat = counts.reshape(-1, *counts.shape[2:])
+                drive = kernel.drive(k, flat).reshape(shape)
             total = drive if total is None else total + drive
         for late in population.late_bias:
             total = np.zeros(shape, dtype=kernel.kind) if total is None else total
+            total = total if total.flags.writeable else total.copy()
             total[:, late.start :] += late.current.astype(kernel.kind)
         return total
 
