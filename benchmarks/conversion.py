@@ -45,9 +45,9 @@ NETWORKS = {
 }
 """The data set of each network."""
 STEPS = (4, 8, 16, 32)
-CALIBRATED = 8
+CALIBRATED = 16
 CALIBRATION = 256
-OPTIONS = Conversion(steps=CALIBRATED, max_spikes=3, bias_correction=True)
+OPTIONS = Conversion(steps=CALIBRATED, max_spikes=7, bias_correction=True)
 BATCH = 50
 OUTPUT = RESULTS / "conversion.json"
 

@@ -44,13 +44,13 @@ _SHOWN = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 class ConversionOptions:
     """Conversion: what a spike stands for."""
 
-    steps: Annotated[int, "time steps that the conversion is calibrated for"] = 8
+    steps: Annotated[int, "time steps that the conversion is calibrated for"] = 16
     normalisation: Annotated[
         Normalisation, "what decides the activation that a neuron can say at most"
     ] = Normalisation.ERROR
     percentile: Annotated[float, "percentile of the activations, where that decides"] = 99.9
     per_channel: Annotated[bool, "whether each channel has its own"] = True
-    max_spikes: Annotated[int, "most spikes of a neuron in a step, 2**n - 1"] = 3
+    max_spikes: Annotated[int, "most spikes of a neuron in a step, 2**n - 1"] = 7
     v_init: Annotated[float, "potential at the first step, in thresholds"] = 0.5
     bias_correction: Annotated[bool, "whether biases make up for what rates lack"] = True
     coding: Annotated[Coding, "how inputs become steps"] = Coding.CONSTANT
@@ -145,6 +145,11 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _check(arguments: argparse.Namespace) -> None:
+    if arguments.model.suffix != ".onnx":
+        raise ValueError(
+            f"{arguments.model} must end with .onnx; a PyTorch module is exported to one by"
+            " torch.onnx.export, or converted from Python by spikeloom.reference.torch_ann"
+        )
     for name in ("calibration", "until"):
         if getattr(arguments, name) < 1:
             raise ValueError(f"--{name} must be positive, not {getattr(arguments, name)}")
@@ -158,11 +163,6 @@ def _check(arguments: argparse.Namespace) -> None:
 
 
 def _read_ann(path: Path, shape: Shape) -> Graph:
-    if path.suffix != ".onnx":
-        raise ValueError(
-            f"{path} must end with .onnx; a PyTorch module is exported to one by torch.onnx.export,"
-            " or converted from Python by spikeloom.reference.torch_ann"
-        )
     try:
         from spikeloom.reference.onnx_ann import ann_from_onnx
     except ModuleNotFoundError as error:
