@@ -1,5 +1,6 @@
 """Where benchmarks find their data, and how they leave their figures."""
 
+import gzip
 import json
 import os
 from pathlib import Path
@@ -14,6 +15,16 @@ RESULTS = CHECKOUT / "benchmarks" / "results"
 Array = np.ndarray[Any, Any]
 Figures = dict[str, tuple[str, float]]
 """Unit and value by name."""
+
+
+def data_set(name: str, part: str) -> tuple[Array, Array]:
+    """Images of bytes, shape (images, 28, 28), and labels; of ``mnist`` or ``fashion-mnist``."""
+    folder = SHARED / "data" / name
+    with gzip.open(folder / f"{part}-images-idx3-ubyte.gz") as file:
+        images = np.frombuffer(file.read(), np.uint8, offset=16).reshape(-1, 28, 28)
+    with gzip.open(folder / f"{part}-labels-idx1-ubyte.gz") as file:
+        labels = np.frombuffer(file.read(), np.uint8, offset=8)
+    return images, labels
 
 
 def write_figures(figures: Figures, output: Path) -> None:

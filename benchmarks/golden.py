@@ -20,7 +20,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,9 +29,11 @@ from figures import RESULTS, SHARED, Array, Figures, write_figures
 from mlp import mnist, train
 from threadpoolctl import threadpool_info
 
+from spikeloom.reference.ann import dense_ann
+from spikeloom.reference.calibrate import Conversion, Normalisation
 from spikeloom.reference.coding import rate_code
-from spikeloom.reference.convert import relu_to_iaf
-from spikeloom.reference.network import FixedNetwork
+from spikeloom.reference.convert import convert
+from spikeloom.reference.network import FixedNetwork, FloatNetwork
 from spikeloom.reference.nir_import import read_nir
 from spikeloom.reference.nir_network import network_of
 from spikeloom.reference.precision import Precision, Scale
@@ -50,6 +52,12 @@ def code(images: Array) -> Array:
     """The raster of images, a byte a step and pixel."""
     chunks = (rate_code(images[k : k + 500], STEPS) for k in range(0, len(images), 500))
     return np.concatenate(list(chunks))
+
+
+def spiking(weights: Sequence[Array], biases: Sequence[Array], images: Array) -> FloatNetwork:
+    """The network of dense layers whose rates are those of rectified-linear units."""
+    options = Conversion(normalisation=Normalisation.PERCENTILE, per_channel=False)
+    return convert(dense_ann(weights, biases), images, options).network
 
 
 def golden(network: FixedNetwork, raster: Array) -> Run:
@@ -100,7 +108,7 @@ def mnist_figures(repeats: int) -> Figures:
 
     images, labels = mnist("train")
     trained = train(images, labels)
-    network = relu_to_iaf(trained.weights, trained.biases, images[:2000])
+    network = spiking(trained.weights, trained.biases, images[:2000])
     fixed = quantize(network, Precision(weight_width=8))
     images, labels = mnist("t10k")
     decided = trained(images).argmax(axis=1)
@@ -121,7 +129,7 @@ def stream(passes: int) -> None:
     images, _ = mnist("t10k")
     rng = np.random.default_rng(0)
     weights = [rng.normal(0, 0.04, (784, 128)), rng.normal(0, 0.3, (128, 10))]
-    network = relu_to_iaf(weights, [np.zeros(128), np.zeros(10)], images[:500])
+    network = spiking(weights, [np.zeros(128), np.zeros(10)], images[:500])
     chunks = (
         rate_code(images[k : k + 200], STEPS)
         for _ in range(passes)

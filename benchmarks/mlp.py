@@ -3,27 +3,21 @@
 It needs the folder of data sets ``shared`` beside the checkout, or where ``SPIKELOOM_SHARED`` says.
 """
 
-import gzip
 from dataclasses import dataclass, replace
 
 import numpy as np
-from figures import SHARED, Array
+from figures import Array, data_set
 
-from spikeloom.reference.convert import IAF
 from spikeloom.reference.dense import FloatDense, float_stack
 from spikeloom.reference.network import FloatNetwork
 from spikeloom.reference.neuron_float import FloatNeuron
-from spikeloom.reference.profile import Decay, InputGain, Order
+from spikeloom.reference.profile import IAF, Decay, InputGain, Order
 
 
 def mnist(part: str) -> tuple[Array, Array]:
     """Images from 0 to 1, shape (images, 784), and labels."""
-    folder = SHARED / "data" / "mnist"
-    with gzip.open(folder / f"{part}-images-idx3-ubyte.gz") as file:
-        images = np.frombuffer(file.read(), np.uint8, offset=16).reshape(-1, 784)
-    with gzip.open(folder / f"{part}-labels-idx1-ubyte.gz") as file:
-        labels = np.frombuffer(file.read(), np.uint8, offset=8)
-    return images.astype(np.float32) / 255, labels
+    images, labels = data_set("mnist", part)
+    return images.reshape(-1, 784).astype(np.float32) / 255, labels
 
 
 @dataclass(frozen=True)

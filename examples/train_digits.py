@@ -10,7 +10,6 @@ counts to the nearest; NIR cannot say it, so it is spread over the steps as a bi
 
 import sys
 import warnings
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,15 +18,20 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier
 
 from spikeloom.cli.digits import STEPS, split_digits
-from spikeloom.reference.convert import relu_to_iaf
+from spikeloom.reference.ann import dense_ann
+from spikeloom.reference.calibrate import Conversion, Normalisation
+from spikeloom.reference.convert import convert
 from spikeloom.reference.dense import FloatDense, float_stack
 from spikeloom.reference.network import FloatNetwork, FloatPopulation
+from spikeloom.reference.network_graph import network_graph
+from spikeloom.reference.neuron_float import FloatNeuron
 from spikeloom.reference.nir_export import write_nir
-from spikeloom.reference.nir_network import stack_graph
+from spikeloom.reference.profile import IAF
 
 HIDDEN = 64
 SEED = 0
 WEIGHT_LEVELS = 127
+CONVERSION = Conversion(normalisation=Normalisation.PERCENTILE, percentile=99.0)
 
 
 def with_shifts(images: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -52,7 +56,8 @@ def train() -> FloatNetwork:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         model.fit(with_shifts(images), np.tile(labels, 5))
-    network = relu_to_iaf(model.coefs_, model.intercepts_, images, percentile=99.0)
+    ann = dense_ann(model.coefs_, model.intercepts_)
+    network = convert(ann, images, CONVERSION).network
     return float_stack([_shippable(each) for each in network.populations.values()])
 
 
@@ -62,13 +67,13 @@ def _shippable(layer: FloatPopulation) -> FloatDense:
     unit = np.abs(weight).max() / WEIGHT_LEVELS
     bias = np.float32((layer.neuron.bias + layer.neuron.v_init / STEPS) / unit)
     v_th = float(np.float32(layer.neuron.v_th / unit))
-    neuron = replace(layer.neuron, v_th=v_th, v_init=0.0, bias=0.0)
+    neuron = FloatNeuron(profile=IAF, v_th=v_th, tau=None)
     return FloatDense(np.rint(weight / unit), neuron, bias)
 
 
 def main() -> None:
     path = Path(sys.argv[1])
-    write_nir(stack_graph(train()), path)
+    write_nir(network_graph(train()), path)
     print(f"{path}: {path.stat().st_size} bytes")
 
 

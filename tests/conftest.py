@@ -1,7 +1,10 @@
 """What all tests share: how random they are, and where the large data sets lie."""
 
+import importlib
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -29,3 +32,10 @@ def shared() -> Path:
             pytest.fail(f"SPIKELOOM_SHARED must name a folder, not {named!r}", pytrace=False)
         pytest.skip("no folder 'shared' beside the checkout, and SPIKELOOM_SHARED is not set")
     return folder
+
+
+@pytest.fixture
+def examples(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Any]:
+    """What imports a module out of the folder ``examples``."""
+    monkeypatch.syspath_prepend(str(CHECKOUT / "examples"))
+    return importlib.import_module

@@ -23,8 +23,10 @@ from spikeloom.cli.report_data import (
     TransferCurve,
     Verdict,
 )
+from spikeloom.reference.ann import dense_ann
+from spikeloom.reference.calibrate import Conversion, Normalisation
 from spikeloom.reference.coding import rate_code
-from spikeloom.reference.convert import relu_to_iaf
+from spikeloom.reference.convert import convert
 from spikeloom.reference.dense import dense_layers
 from spikeloom.reference.neuron_float import FloatNeuron
 from spikeloom.reference.neuron_rounding import quantize_neurons
@@ -113,7 +115,8 @@ def raster() -> Raster:
     random = np.random.default_rng(8)
     weights = [random.normal(0, 0.25, (64, 24)), random.normal(0, 0.4, (24, 10))]
     biases = [np.zeros(24), np.zeros(10)]
-    network = relu_to_iaf(weights, biases, random.random((50, 64)))
+    options = Conversion(normalisation=Normalisation.PERCENTILE, per_channel=False)
+    network = convert(dense_ann(weights, biases), random.random((50, 64)), options).network
     fixed = quantize(network)
     stimulus = rate_code(DIGIT.reshape(1, 64) / 16, 32)
     run = run_fixed(fixed, stimulus)

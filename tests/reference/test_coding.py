@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spikeloom.reference.coding import rate_code
+from spikeloom.reference.coding import Coding, encode, rate_code
 
 
 @pytest.mark.parametrize(
@@ -76,3 +76,38 @@ def test_wrong_value(value: float) -> None:
 def test_wrong_steps(steps: int) -> None:
     with pytest.raises(ValueError, match=rf"^steps must be positive, not {steps}$"):
         rate_code([[0.5]], steps)
+
+
+def test_encode_by_hand() -> None:
+    values = np.array([[[0.5, 1.0]], [[0.0, 0.25]]])
+    constant = encode(values, 4)
+    assert constant.shape == (2, 4, 1, 2)
+    assert np.all(constant == values[:, None])
+    first = encode(values, 4, Coding.FIRST_SPIKE)
+    assert first[0, :, 0].tolist() == [[0, 1], [0, 0], [1, 0], [0, 0]]
+    assert first[1, :, 0].tolist() == [[0, 0], [0, 0], [0, 0], [0, 1]]
+    rate = encode(values, 4, Coding.RATE)
+    assert np.array_equal(rate.reshape(2, 4, 2), rate_code(values.reshape(2, 2), 4))
+
+
+def test_bernoulli_code() -> None:
+    """0 never spikes and 1 always; in between the mean of 10,000 throws is right to 0.02."""
+    values = np.array([[0.0, 1.0, 0.3]])
+    spikes = encode(values, 10_000, Coding.BERNOULLI, seed=3)
+    assert spikes.dtype == np.uint8
+    assert spikes[0, :, 0].max() == 0
+    assert spikes[0, :, 1].min() == 1
+    assert spikes[0, :, 2].mean() == pytest.approx(0.3, abs=0.02)
+    assert np.array_equal(spikes, encode(values, 10_000, Coding.BERNOULLI, seed=3))
+
+
+@pytest.mark.parametrize("coding", [Coding.RATE, Coding.BERNOULLI, Coding.FIRST_SPIKE])
+def test_wrong_values_to_encode(coding: Coding) -> None:
+    with pytest.raises(ValueError, match=r"^values must be 0 to 1, but one is not$"):
+        encode([[1.5]], 4, coding)
+
+
+@pytest.mark.parametrize("coding", Coding)
+def test_wrong_steps_to_encode(coding: Coding) -> None:
+    with pytest.raises(ValueError, match=r"^steps must be positive, not 0$"):
+        encode([[0.5]], 0, coding)

@@ -141,7 +141,9 @@ def test_scaled_sources_by_hand() -> None:
     assert scaled.weight.tolist() == [[10, 20], [300, 400]]
     grouped = Convolution(np.ones((2, 1, 1)), (2, 3), (1,), (0,), (1,), 2)
     by_channel = Diagonal(np.array([[2.0] * 3, [3.0] * 3]))
-    assert scaled_sources(by_channel, [], grouped) is None
+    scaled = scaled_sources(by_channel, [], grouped)
+    assert scaled is not None
+    assert scaled.weight.tolist() == [[[2]], [[3]]]
 
 
 def test_wrong_size() -> None:

@@ -28,6 +28,7 @@ from spikeloom.reference.graph import (
     NODE_TYPES,
     Affine,
     AvgPool2d,
+    ChargedIF,
     Conv1d,
     Conv2d,
     CubaLI,
@@ -975,3 +976,55 @@ def test_fuzz(tmp_path: Path) -> None:
     assert figures["fuzz.failures"] == 0
     assert 100 < figures["fuzz.refused"] < 300
     assert figures["fuzz.slowest_seconds"] < 5
+
+
+def test_charged_if(path: Path) -> None:
+    """The potential at the first step and spikes a step are in the metadata, and come back."""
+    node = ChargedIF(real(3), real(3), np.zeros(3), np.array([0.0, 0.25, 0.5]), 7)
+    write_nir(around(node, (3,)), path)
+    with h5py.File(path) as file:
+        assert file["node/nodes/n/type"][()] == b"IF"
+        assert set(file["node/nodes/n"]) == {"type", "r", "v_threshold", "metadata"}
+    file = read_nir(path)
+    assert file.repairs == ()
+    found = file.graph.nodes["n"]
+    assert isinstance(found, ChargedIF)
+    assert (found.v_init.tolist(), found.max_spikes) == ([0.0, 0.25, 0.5], 7)
+
+
+def test_charged_if_is_an_if_elsewhere(path: Path) -> None:
+    """``nir`` reads it as an IF, and keeps the metadata when it writes it again."""
+    node = ChargedIF(real(3), real(3), np.zeros(3), np.full(3, 0.5), 3)
+    write_nir(around(node, (3,)), path)
+    other = nir.read(path)
+    assert type(other.nodes["n"]) is nir.IF
+    nir.write(path, other)
+    found = read_nir(path).graph.nodes["n"]
+    assert isinstance(found, ChargedIF)
+    assert (found.v_init.tolist(), found.max_spikes) == ([0.5, 0.5, 0.5], 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("spikeloom_max_spikes", 4, "max_spikes must be 2**n - 1, 1 to 1023, not 4"),
+        ("spikeloom_max_spikes", 0.5, "spikeloom_max_spikes must hold integers, not float64"),
+        ("spikeloom_v_init", [0.5] * 2, "spikeloom_v_init must be of shape (3,)"),
+        ("spikeloom_v_init", [np.nan] * 3, "v_init must be finite, but holds NaN or infinity"),
+    ],
+)
+def test_wrong_metadata(path: Path, name: str, value: Any, message: str) -> None:
+    write_nir(around(IF(real(3), real(3), np.zeros(3)), (3,)), path)
+    with h5py.File(path, "a") as file:
+        file.create_group("node/nodes/n/metadata")[name] = value
+    with pytest.raises(NIRError, match=re.escape(message)):
+        read_nir(path)
+
+
+def test_wrong_link_in_metadata(path: Path) -> None:
+    write_nir(around(IF(real(3), real(3), np.zeros(3)), (3,)), path)
+    with h5py.File(path, "a") as file:
+        metadata = file.create_group("node/nodes/n/metadata")
+        metadata["spikeloom_v_init"] = h5py.SoftLink("/node/nodes/n/r")
+    with pytest.raises(NIRError, match="must not be a soft link"):
+        read_nir(path)

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikeloom.reference.coding import rate_code
-from spikeloom.reference.convert import IAF
 from spikeloom.reference.maps import Dense
 from spikeloom.reference.network import FloatNetwork
 from spikeloom.reference.nir_import import read_nir
 from spikeloom.reference.nir_network import network_of
+from spikeloom.reference.profile import IAF
 
 __all__ = ["DIGITS_LANES", "STEPS", "Digits", "load_digits_demo", "split_digits", "write_design"]
 

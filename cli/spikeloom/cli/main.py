@@ -18,7 +18,7 @@ FAILURE = 1
 INTERRUPTED = 130
 
 COMMANDS = (
-    *("demo", "inspect", "simulate", "quantize", "compare"),
+    *("demo", "convert", "inspect", "simulate", "quantize", "compare"),
     *("generate", "verify", "plan", "build", "doctor"),
 )
 

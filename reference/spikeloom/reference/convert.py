@@ -1,73 +1,162 @@
-"""From a trained ReLU network to a spiking one."""
+"""From a trained ReLU network to a spiking one.
 
-from collections.abc import Sequence
+A neuron that integrates, fires at a threshold ``u`` and takes ``u`` off again has sent, after
+``T`` steps of a constant input ``x``, all of ``max(T x, 0) / u`` that is whole: its rate is the
+rectified-linear unit. The converter chooses for each unit what a spike stands for, ``u``, so that
+few steps say much: a small ``u`` resolves finely, a large one does not saturate.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
-from spikeloom.reference.dense import FloatDense, float_stack
-from spikeloom.reference.network import FloatNetwork
+from spikeloom.reference.ann import ReLUNetwork, relu_network
+from spikeloom.reference.calibrate import Conversion, Meaning, calibrate
+from spikeloom.reference.coding import Coding
+from spikeloom.reference.fold import scaled_sources, scaled_targets
+from spikeloom.reference.graph import Graph
+from spikeloom.reference.maps import Diagonal, Weighted
+from spikeloom.reference.network import Connection, FloatNetwork, FloatPopulation
+from spikeloom.reference.network_graph import network_graph
 from spikeloom.reference.neuron_float import FloatNeuron
-from spikeloom.reference.profile import Decay, InputGain, Profile, Reset
+from spikeloom.reference.nir_network import network_of
+from spikeloom.reference.profile import IAF
+from spikeloom.reference.scaling import with_weights
 
-__all__ = ["IAF", "relu_to_iaf"]
+__all__ = ["Converted", "convert"]
 
-IAF = Profile(name="iaf", decay=Decay.NONE, input_gain=InputGain.ONE, reset=Reset.SUBTRACT)
-"""Integrate and fire without leak; its spike rate is the rectified-linear unit of its input."""
+Array = NDArray[Any]
+
+HELD = "held"
+"""Population that holds a first spike until the end, so that it acts in every step from then on."""
 
 
-def relu_to_iaf(
-    weights: Sequence[ArrayLike],
-    biases: Sequence[ArrayLike],
-    calibration: ArrayLike,
-    *,
-    profile: Profile = IAF,
-    percentile: float = 99.9,
-) -> FloatNetwork:
-    """Turn dense ReLU layers into IAF layers whose rates approximate the activations.
+@dataclass(frozen=True, eq=False)
+class Converted:
+    """A spiking network, and what it was made of.
 
-    Each layer's activations are divided by their percentile on calibration data, so that rates
-    stay below one spike a step (data-based normalisation: Rueckauer et al., "Conversion of
-    continuous-valued deep networks to efficient event-driven networks for image classification",
-    Frontiers in Neuroscience 11:682, 2017). Potentials start at half the threshold, which rounds
-    spike counts to the nearest instead of down.
+    Attributes
+    ----------
+    graph
+        As NIR, for the profile ``iaf``, with all numbers in single precision.
+    ann
+        The network of rectified-linear units.
+    units
+        What a spike of each population stands for, of a shape that broadcasts to the neurons'.
+    options
+        How it was converted.
+    """
+
+    graph: Graph
+    ann: ReLUNetwork
+    units: Mapping[str, Array]
+    options: Conversion
+
+    @property
+    def network(self) -> FloatNetwork:
+        """The spiking network that the graph is."""
+        return network_of(self.graph, IAF)
+
+
+def convert(ann: Graph, calibration: ArrayLike, options: Conversion | None = None) -> Converted:
+    """Turn rectified-linear units into neurons that integrate and fire.
+
+    Populations have the names of the units. Where the network ends with a weighted sum, that is
+    what the output sends in each step: over all steps it adds up to the scores times the steps, as
+    the potential of a neuron that never spikes would.
 
     Parameters
     ----------
-    weights, biases
-        Layers in order; shapes (inputs, neurons) and (neurons,).
+    ann
+        The network, which :func:`~spikeloom.reference.ann.relu_network` must accept.
     calibration
-        Inputs of the trained network, from 0 to 1, shape (samples, inputs).
-    profile
-        A profile without decay, with subtracting reset.
-    percentile
-        Above 0, up to 100.
+        Some inputs of the network, shape (samples, \\*shape).
+    options
+        How.
 
     Raises
     ------
     ValueError
-        If the profile leaks or does not subtract, the percentile is outside its range, or a layer
-        is silent on the calibration data.
+        If the network is refused, a layer is silent on the calibration data, or these do not fit.
     """
-    if profile.decay is not Decay.NONE or profile.reset is not Reset.SUBTRACT:
-        raise ValueError(
-            f"profile must be one without decay and with subtracting reset, not {profile.name!r}"
-        )
-    if not 0 < percentile <= 100:
-        raise ValueError(f"percentile must be above 0 and up to 100, not {percentile!r}")
-    activation = np.asarray(calibration, dtype=np.float64)
-    neuron = FloatNeuron(profile=profile, v_th=1.0, v_init=0.5)
-    scale_before = 1.0
-    layers = []
-    for k, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
-        weight, bias = np.asarray(weight), np.asarray(bias)
-        activation = np.maximum(activation @ weight + bias, 0.0)
-        scale = float(np.percentile(activation, percentile))
-        if scale == 0.0:
-            raise ValueError(
-                f"layer {k} must be active on the calibration data, but its percentile"
-                f" {percentile} is 0"
+    options = options or Conversion()
+    plain = relu_network(ann)
+    meaning = calibrate(plain, np.asarray(calibration), options)
+    network = _spiking(plain, meaning, options)
+    units = {name: meaning.units[name] for name in plain.ceilings}
+    return Converted(network_graph(network), plain, units, options)
+
+
+def _spiking(ann: ReLUNetwork, meaning: Meaning, options: Conversion) -> FloatNetwork:
+    """The network in units of the thresholds, which are 1."""
+    populations: dict[str, FloatPopulation] = {}
+    for name, population in ann.network.populations.items():
+        unit = np.asarray(meaning.units.get(name, 1.0), dtype=np.float64)
+        bias = meaning.biases[name] / unit
+        neuron = replace(population.neuron, bias=bias)
+        if name in ann.ceilings:
+            neuron = FloatNeuron(
+                profile=IAF,
+                v_th=1.0,
+                tau=None,
+                v_init=options.v_init,
+                max_spikes=options.max_spikes,
+                bias=bias,
             )
-        layers.append(FloatDense(weight * (scale_before / scale), neuron, bias / scale))
-        scale_before = scale
-    return float_stack(layers)
+        populations[name] = FloatPopulation(
+            shape=population.shape,
+            neuron=neuron,
+            connections=tuple(
+                _scaled(each, meaning.units[each.source], unit, population.shape)
+                for each in population.connections
+            ),
+        )
+    if options.coding is Coding.FIRST_SPIKE:
+        populations = _held(ann.network, populations)
+    return FloatNetwork(ann.network.inputs, populations, ann.network.outputs)
+
+
+def _held(
+    network: FloatNetwork, populations: Mapping[str, FloatPopulation]
+) -> dict[str, FloatPopulation]:
+    """The populations, and before them one that adds up the input and sends the sum."""
+    ((source, shape),) = network.inputs.items()
+    result = {
+        HELD: FloatPopulation(
+            shape=shape,
+            neuron=FloatNeuron(profile=IAF, v_th=None, tau=None),
+            connections=(Connection(source=source),),
+        )
+    }
+    for name, population in populations.items():
+        connections = tuple(
+            replace(each, source=HELD) if each.source == source else each
+            for each in population.connections
+        )
+        result[name] = replace(population, connections=connections)
+    return result
+
+
+def _scaled(
+    connection: Connection, before: Array, after: Array, shape: tuple[int, ...]
+) -> Connection:
+    """A connection from spikes that stand for one number to such as stand for another."""
+    maps = list(with_weights(connection.maps, shape))
+    (k,) = (k for k, each in enumerate(maps) if isinstance(each, Weighted))
+    weighted: Any = maps[k]
+    first = maps[0].input_shape
+    unit = np.broadcast_to(before.astype(np.float64), first)
+    scaled = scaled_sources(Diagonal(unit), maps[:k], weighted)
+    if scaled is not None:
+        target = Diagonal(np.broadcast_to(1 / after, shape))
+        scaled = scaled_targets(scaled, maps[k + 1 :], target)
+    if scaled is None:
+        raise ValueError(
+            f"the weights from {connection.source!r} are shared by units whose spikes stand for"
+            " different numbers; a conversion with one number a layer helps"
+        )
+    maps[k] = scaled
+    return Connection(source=connection.source, maps=tuple(maps), delay=connection.delay)

@@ -91,15 +91,34 @@ def scaled_sources(scale: Diagonal, between: Sequence[Map], last: Weighted) -> W
     uniform = _uniform(scale)
     if uniform is not None:
         return last.with_weight(last.weight * uniform)
-    if all(isinstance(each, Reshape) for each in between) and isinstance(last, Dense):
-        return last.with_weight(last.weight * scale.weight.reshape(-1, 1))
-    if all(isinstance(each, Reshape) for each in between) and isinstance(last, Diagonal):
-        return last.with_weight(last.weight * scale.weight.reshape(last.weight.shape))
-    channel = _each_channel(scale.weight)
-    if not between and isinstance(last, Convolution) and last.groups == 1 and channel is not None:
+    carried = _carried(scale.weight, between)
+    if carried is None:
+        return None
+    if isinstance(last, Dense):
+        return last.with_weight(last.weight * carried.reshape(-1, 1))
+    if isinstance(last, Diagonal):
+        return last.with_weight(last.weight * carried.reshape(last.weight.shape))
+    channel = _each_channel(carried)
+    if isinstance(last, Convolution) and channel is not None:
+        # A row of inputs for each output channel, which hears those of its own group alone.
+        groups = np.repeat(channel.reshape(last.groups, -1), len(last.weight) // last.groups, 0)
         ones = (1,) * (last.weight.ndim - 2)
-        return last.with_weight(last.weight * channel.reshape(1, -1, *ones))
+        return last.with_weight(last.weight * groups.reshape(*groups.shape, *ones))
     return None
+
+
+def _carried(scale: NDArray[Any], between: Sequence[Map]) -> NDArray[Any] | None:
+    """A scale before unweighted maps as one behind them, if that can be."""
+    for each in between:
+        if isinstance(each, Pool):
+            channel = _each_channel(scale)
+            if channel is None:
+                return None
+            ones = (1,) * (scale.ndim - 1)
+            scale = np.broadcast_to(channel.reshape(-1, *ones), each.output_shape)
+        else:
+            scale = scale.reshape(each.output_shape)
+    return scale
 
 
 def _uniform(scale: Diagonal) -> float | None:

@@ -22,6 +22,7 @@ __all__ = [
     "NODE_TYPES",
     "Affine",
     "AvgPool2d",
+    "ChargedIF",
     "Conv1d",
     "Conv2d",
     "CubaLI",
@@ -256,7 +257,8 @@ class _Elementwise(Node):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        shapes = {each.name: getattr(self, each.name).shape for each in fields(self)}
+        values = {each.name: getattr(self, each.name) for each in fields(self)}
+        shapes = {name: v.shape for name, v in values.items() if isinstance(v, np.ndarray)}
         if len(set(shapes.values())) != 1:
             text = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
             raise ValueError(f"parameters must be of one shape, but are: {text}")
@@ -308,6 +310,23 @@ class IF(_Elementwise):
     r: Array
     v_threshold: Array
     v_reset: Array
+
+
+@dataclass(frozen=True, eq=False)
+class ChargedIF(IF):
+    """An IF that says more than NIR can: the potential at the first step, and spikes a step.
+
+    In a file it is an IF with ``spikeloom_v_init`` and ``spikeloom_max_spikes`` in its metadata,
+    which other tools keep and do not look at.
+    """
+
+    v_init: Array
+    max_spikes: int
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.max_spikes not in {2**n - 1 for n in range(1, 11)}:
+            raise ValueError(f"max_spikes must be 2**n - 1, 1 to 1023, not {self.max_spikes!r}")
 
 
 @dataclass(frozen=True, eq=False)

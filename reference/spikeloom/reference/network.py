@@ -194,7 +194,7 @@ class FixedInput:
             )
 
     def taken(self, values: ArrayLike) -> NDArray[np.integer]:
-        """Integers as the input takes them; bytes stay bytes where nothing is clipped.
+        """Integers as the input takes them; what needs no change stays as it is.
 
         Raises
         ------
@@ -204,7 +204,7 @@ class FixedInput:
             If one is outside the range.
         """
         integers: NDArray[np.integer] = np.asarray(values)
-        if integers.dtype != np.uint8 or self.clips:
+        if integers.dtype not in (np.uint8, np.int64) or self.clips:
             integers = exact_integers("counts", values)
         if self.clips:
             return np.clip(integers, self.low, self.high)

@@ -10,6 +10,8 @@ import h5py
 import numpy as np
 
 from spikeloom.reference.graph import (
+    IF,
+    ChargedIF,
     Conv1d,
     Conv2d,
     Flatten,
@@ -101,7 +103,7 @@ def _arrays(node: Node) -> list[np.ndarray]:
 
 def _write_node(group: h5py.Group, node: Node, shape: Shape) -> None:
     """Write a node, given the shape of what arrives at it."""
-    _write(group, "type", "NIRGraph" if isinstance(node, Graph) else type(node).__name__)
+    _write(group, "type", _type_name(node))
     if isinstance(node, Graph):
         _write(group, "edges", [list(edge) for edge in node.edges])
         shapes = input_shapes(node)
@@ -109,7 +111,11 @@ def _write_node(group: h5py.Group, node: Node, shape: Shape) -> None:
         for name, inner in node.nodes.items():
             _write_node(nodes.create_group(name), inner, shapes[name])
         return
-    for each in fields(node):
+    if isinstance(node, ChargedIF):
+        metadata = group.create_group("metadata")
+        _write(metadata, "spikeloom_v_init", node.v_init)
+        _write(metadata, "spikeloom_max_spikes", node.max_spikes)
+    for each in fields(IF if isinstance(node, ChargedIF) else node):
         value: Any = getattr(node, each.name)
         if each.name == "v_reset" and not value.any():
             continue
@@ -120,6 +126,12 @@ def _write_node(group: h5py.Group, node: Node, shape: Shape) -> None:
         _write(group, each.name, value)
     if isinstance(node, Flatten):
         _write(group, "input_type", shape)
+
+
+def _type_name(node: Node) -> str:
+    if isinstance(node, Graph):
+        return "NIRGraph"
+    return "IF" if isinstance(node, ChargedIF) else type(node).__name__
 
 
 def _write(group: h5py.Group, name: str, value: Any) -> None:

@@ -50,6 +50,8 @@ MAX_DEPTH = 16
 MAX_CHUNKS = 1 << 16
 """Chunks of a data set; HDF5 keeps books on each."""
 MAX_DATASETS = 12 * MAX_NODES
+METADATA = ("spikeloom_v_init", "spikeloom_max_spikes")
+"""What is read of a node's metadata."""
 
 MEMORY = 1 << 30
 PROCESSOR_SECONDS = 4
@@ -245,6 +247,7 @@ class _Walker:
             if self.nodes > MAX_NODES:
                 raise NIRError(f"it must have at most {MAX_NODES} nodes")
             if name == "metadata" and not nodes:
+                yield from self.metadata(group, inner)
                 continue
             member = self.member(group, name, inner)
             if isinstance(member, h5py.Group):
@@ -253,6 +256,23 @@ class _Walker:
                 yield inner, self.value(member, inner)
             else:
                 raise NIRError(f"{_where(inner)} must be a group or a data set, but is neither")
+
+    def metadata(self, group: Any, place: tuple[str, ...]) -> Iterator[Message]:
+        """What is ours in a node's metadata; the rest is not looked at."""
+        if not isinstance(group.get("metadata", getlink=True), h5py.HardLink):
+            return
+        metadata = group["metadata"]
+        known = [name for name in METADATA if isinstance(metadata, h5py.Group) and name in metadata]
+        if not known:
+            return
+        self.member(group, "metadata", place)
+        yield place, None
+        for name in known:
+            inner = (*place, name)
+            member = self.member(metadata, name, inner)
+            if not isinstance(member, h5py.Dataset):
+                raise NIRError(f"{_where(inner)} must be a data set, but is none")
+            yield inner, self.value(member, inner)
 
     def value(self, dataset: Any, place: tuple[str, ...]) -> Any:
         """Value of a data set, read once all that it says of itself is known to be harmless."""

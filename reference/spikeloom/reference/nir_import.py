@@ -15,8 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikeloom.reference.graph import (
+    IF,
     NODE_TYPES,
     Affine,
+    ChargedIF,
     Conv1d,
     Conv2d,
     Flatten,
@@ -275,11 +277,14 @@ class _Builder:
     def elementwise(self, node_type: type[Node], tree: Tree, place: str, shape: Shape) -> Node:
         """A node whose parameters have the shape of what arrives, or are broadcast to it."""
         values: dict[str, Values] = {}
+        metadata = tree.get("metadata")
+        charged = node_type is IF and isinstance(metadata, dict)
         spread: dict[str, list[str]] = {}
         for each in fields(node_type):
             name = each.name
             if name not in tree and name in DEFAULTS:
-                self.repair(place, f"{name} is missing; {DEFAULTS[name]} was taken")
+                if not charged:  # which only we write, and without a v_reset
+                    self.repair(place, f"{name} is missing; {DEFAULTS[name]} was taken")
                 values[name] = np.full(shape, DEFAULTS[name], np.result_type(*values.values()))
             else:
                 value = _real(tree, name)
@@ -293,6 +298,8 @@ class _Builder:
                 )
         for how, names in spread.items():
             self.repair(place, f"{', '.join(names)}: {how} shape {shape}")
+        if charged and isinstance(metadata, dict):
+            return _charged(values, metadata, shape)
         return node_type(**values)
 
     def repair(self, place: str, text: str) -> None:
@@ -302,6 +309,16 @@ class _Builder:
         for name in tree:
             if name not in known | {"type", "metadata"}:
                 self.repairs.append(f"{_place(place)} has no parameter {name!r}; it was left out")
+
+
+def _charged(values: Mapping[str, Values], metadata: Tree, shape: Shape) -> Node:
+    """An IF with what its metadata add to it."""
+    zeros = np.zeros(shape, values["v_threshold"].dtype)
+    name = "spikeloom_v_init"
+    v_init = _fitted(_real(metadata, name), name, shape)[0] if name in metadata else zeros
+    name = "spikeloom_max_spikes"
+    most = _integers(metadata, name, 1)[0] if name in metadata else 1
+    return ChargedIF(**values, v_init=v_init, max_spikes=most)
 
 
 def _place(where: str) -> str:

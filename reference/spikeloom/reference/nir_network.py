@@ -6,7 +6,6 @@ connection. A node that the profile cannot realise is refused by its name.
 
 import math
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from spikeloom.reference.graph import (
     LIF,
     Affine,
     AvgPool2d,
+    ChargedIF,
     Conv1d,
     Conv2d,
     CubaLI,
@@ -49,9 +49,16 @@ from spikeloom.reference.maps import (
 )
 from spikeloom.reference.network import Connection, FloatNetwork, FloatPopulation, LateBias
 from spikeloom.reference.neuron_float import FloatNeuron
-from spikeloom.reference.profile import Comparison, Decay, InputGain, Profile, Reset
+from spikeloom.reference.profile import (
+    Comparison,
+    Decay,
+    InputGain,
+    Profile,
+    Reset,
+    check_spike_rule,
+)
 
-__all__ = ["network_of", "stack_graph"]
+__all__ = ["network_of"]
 
 MAX_PATHS = 4096
 """Ways through linear nodes from one population to another: sums of sums multiply them."""
@@ -86,32 +93,6 @@ def network_of(graph: Graph, profile: Profile, *, v_init: float = 0.0) -> FloatN
         the message names the node.
     """
     return _Compiler(flat_graph(graph), profile, v_init).network()
-
-
-def stack_graph(network: FloatNetwork) -> Graph:
-    """The NIR graph of a stack of dense IF layers, the inverse of :func:`network_of`.
-
-    Raises
-    ------
-    ValueError
-        If a neuron leaks, or does not start at 0: an IF node cannot say so.
-    """
-    ((source, shape),) = network.inputs.items()
-    nodes: dict[str, Node] = {source: Input(shape)}
-    for k, (name, population) in enumerate(network.populations.items()):
-        neuron = population.neuron
-        ((dense,),) = (each.maps for each in population.connections)
-        if not isinstance(dense, Dense) or neuron.alpha != 1 or np.any(neuron.v_init):
-            raise ValueError(f"{name} must be of IF neurons that start at 0, but is not")
-        size = population.shape
-        parameters = (neuron.r, neuron.v_th, neuron.v_reset)
-        nodes[f"affine_{k}"] = Affine(
-            dense.weight.T.astype(np.float32), np.broadcast_to(np.float32(neuron.bias), size)
-        )
-        nodes[f"if_{k}"] = IF(*(np.broadcast_to(np.float32(each), size) for each in parameters))
-    (sink,) = network.outputs
-    nodes[sink] = Output(size)
-    return Graph(nodes, tuple(pairwise(nodes)))
 
 
 @dataclass
@@ -373,6 +354,9 @@ class _Compiler:
             }
         else:
             options["v_th"] = None
+        if isinstance(node, ChargedIF):
+            check_spike_rule(profile.reset, node.max_spikes, profile.refractory_steps)
+            options |= {"v_init": _real(node, "v_init"), "max_spikes": node.max_spikes}
         return FloatNeuron(profile=profile, **options)
 
     def _most_spikes(self, name: str) -> int | None:

@@ -15,6 +15,7 @@ from typing import Any
 from spikeloom.reference.fixed import Overflow, Rounding, exact_integer
 
 __all__ = [
+    "IAF",
     "PROFILES",
     "TEXTBOOK_IAF",
     "TEXTBOOK_LIF",
@@ -287,6 +288,9 @@ TEXTBOOK_IAF = Profile(
 )
 """Constant leak, ``tau dv/dt = -v_leak + R I``; reset by subtraction, many spikes a step."""
 
+IAF = Profile(name="iaf", decay=Decay.NONE, input_gain=InputGain.ONE, reset=Reset.SUBTRACT)
+"""Integrate and fire without leak; its spike rate is the rectified-linear unit of its input."""
+
 
 _NORSE = Profile(name="norse", dt=1e-4, comparison=Comparison.GT, recurrent_bias_at_start=False)
 _SINABS = Profile(
@@ -322,6 +326,7 @@ PROFILES: Mapping[str, Profile] = MappingProxyType(
         for each in (
             TEXTBOOK_LIF,
             TEXTBOOK_IAF,
+            IAF,
             _NORSE,
             _derived(_NORSE, "snntorch", input_gain=InputGain.INTO_THRESHOLD),
             _derived(_NORSE, "spinnaker2", input_gain=InputGain.INTO_THRESHOLD),

@@ -175,7 +175,14 @@ class _Planner:
             largest = np.maximum(largest, _onto(weighted, high, after, population.shape) * unit)
         largest = largest * gain
         if not shared:
-            return self.most_weight / np.where(largest > 0, largest, self.most_weight)
+            # Not so fine that a threshold would leave no room for what passes it.
+            finer = self.precision.state_fraction
+            left = HEADROOM if finer is None else finer + 1
+            room = 2.0 ** max(0, self.precision.state_width - 1 - left)
+            threshold = population.neuron.threshold
+            least = 0.0 if threshold is None else self.most_weight / room * np.abs(threshold)
+            least = np.where(largest > 0, np.maximum(largest, least), self.most_weight)
+            return self.most_weight / least
         most = float(largest.max(initial=0.0))
         return np.asarray(self.most_weight / most if most else 1.0)
 
@@ -194,7 +201,8 @@ class _Planner:
             return self.precision.state_fraction
         if self.calibration is None:
             raise ValueError("calibration must be given where state_fraction is to follow it")
-        highest = _peak(population.neuron, name, self.calibration) * float(np.max(scale))
+        peak = _peak(population.neuron, name, self.calibration)
+        highest = float(np.max(peak * np.broadcast_to(scale, peak.shape), initial=0.0))
         room = (1 << (self.precision.state_width - 1)) / (highest or 1.0)
         return int(np.clip(math.floor(math.log2(room)), 0, MOST_FRACTION))
 
@@ -314,19 +322,19 @@ def _onto(
     return np.broadcast_to((through / np.maximum(count, 1))[0], shape)
 
 
-def _peak(neuron: FloatNeuron, name: str, run: Recording) -> float:
-    """The largest potential or synaptic current of a run, in units of the potential.
+def _peak(neuron: FloatNeuron, name: str, run: Recording) -> NDArray[Any]:
+    """The largest potential or synaptic current of a run, of each neuron.
 
     The potential is that before the reset, as far as that can be told.
     """
-    highest = float(np.abs(run.membrane[name]).max(initial=0.0))
+    highest = np.abs(run.membrane[name]).max(axis=(0, 1), initial=0.0)
     if name in run.synapse:
         # In fixed point the current has the membrane's gain in it.
         current = np.abs(run.synapse[name] * np.asarray(neuron.gain))
-        highest = max(highest, float(current.max(initial=0.0)))
+        highest = np.maximum(highest, current.max(axis=(0, 1), initial=0.0))
     if neuron.threshold is None:
         return highest
     before = run.membrane[name] + run.spikes[name] * np.asarray(neuron.threshold)
-    highest = max(highest, float(np.abs(before).max(initial=0.0)))
+    highest = np.maximum(highest, np.abs(before).max(axis=(0, 1), initial=0.0))
     # A reset to a value hides by how much the threshold was passed.
-    return max(highest, 2 * float(np.max(np.abs(neuron.threshold))))
+    return np.maximum(highest, 2 * np.abs(neuron.threshold))

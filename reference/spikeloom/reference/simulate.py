@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -27,9 +27,19 @@ from spikeloom.reference.neuron_fixed import Emission, NeuronConfig
 from spikeloom.reference.neurons import Neurons
 from spikeloom.reference.profile import Accumulation
 
-__all__ = ["Recording", "Stimulus", "count_outputs", "run_fixed", "run_float", "run_neurons"]
+__all__ = [
+    "Recording",
+    "Stimulus",
+    "Trace",
+    "count_outputs",
+    "run_fixed",
+    "run_float",
+    "run_neurons",
+    "trace_outputs",
+]
 
 Array = NDArray[Any]
+_T = TypeVar("_T")
 _ExactMap: TypeAlias = Callable[[Array], Array]
 MAX_EVENTS = 1023
 """The most events of one source in a step that a float network sums one by one."""
@@ -160,7 +170,6 @@ def count_outputs(
     TypeError, ValueError
         As :func:`run_fixed`.
     """
-    workers = workers or _cores()
     source = next(iter(network.outputs.values()))
     maps = _exact_maps(network)
 
@@ -168,13 +177,67 @@ def count_outputs(
         signal = _fixed_run(network, stimulus, maps, keep=False).signals[source]
         return signal.sum(axis=1, dtype=np.int64)
 
+    return _on_all_cores(counts, stimuli, workers)
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """What a run on a stimulus sent, step by step.
+
+    Attributes
+    ----------
+    output
+        What the first output sent, shape (samples, steps, \\*outputs).
+    events
+        For each input how many numbers other than 0 came, for each population how many spikes it
+        sent, in all samples together: shape (steps, \\*neurons).
+    """
+
+    output: Array
+    events: Mapping[str, IntArray]
+
+
+def trace_outputs(
+    network: FixedNetwork, stimuli: Iterable[Stimulus], *, workers: int | None = None
+) -> Iterator[Trace]:
+    """As :func:`count_outputs`, but what went on in each step.
+
+    Parameters
+    ----------
+    stimuli, workers
+        As :func:`count_outputs` takes them.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As :func:`run_fixed`.
+    """
+    source = next(iter(network.outputs.values()))
+    maps = _exact_maps(network)
+
+    def trace(stimulus: Stimulus) -> Trace:
+        signals = _fixed_run(network, stimulus, maps, keep=False).signals
+        events = {name: np.count_nonzero(signals[name], axis=0) for name in network.inputs}
+        for name, population in network.populations.items():
+            if population.neurons.emission is Emission.SPIKES:
+                events[name] = signals[name].sum(axis=0, dtype=np.int64)
+        return Trace(signals[source], events)
+
+    return _on_all_cores(trace, stimuli, workers)
+
+
+def _on_all_cores(
+    run: Callable[[Stimulus], _T], stimuli: Iterable[Stimulus], workers: int | None
+) -> Iterator[_T]:
+    """What a function makes of each stimulus, in order."""
+    workers = workers or _cores()
     # Each thread multiplies on its own core: cores that share one product wait for each other.
     with threadpool_limits(1), ThreadPoolExecutor(workers) as pool:
         stimuli = iter(stimuli)
-        waiting = [pool.submit(counts, each) for each in islice(stimuli, 2 * workers)]
+        waiting = [pool.submit(run, each) for each in islice(stimuli, 2 * workers)]
         while waiting:
             yield waiting.pop(0).result()
-            waiting += [pool.submit(counts, each) for each in islice(stimuli, 1)]
+            waiting += [pool.submit(run, each) for each in islice(stimuli, 1)]
 
 
 def run_neurons(config: NeuronConfig, current: ArrayLike) -> tuple[Array, IntArray]:
@@ -383,11 +446,16 @@ class _Run:
         for k in sorted(connections):
             connection = population.connections[k]
             counts = _delayed(self.signals[connection.source], connection.delay)
-            flat = counts.reshape(-1, *counts.shape[2:])
-            drive = kernel.drive(k, flat).reshape(shape)
+            if counts.strides[1] == 0:  # the same in every step, as a view
+                drive = kernel.drive(k, counts[:, 0]).reshape(shape[0], 1, *shape[2:])
+                drive = np.broadcast_to(drive, shape)
+            else:
+                flat = counts.reshape(-1, *counts.shape[2:])
+                drive = kernel.drive(k, flat).reshape(shape)
             total = drive if total is None else total + drive
         for late in population.late_bias:
             total = np.zeros(shape, dtype=kernel.kind) if total is None else total
+            total = total if total.flags.writeable else total.copy()
             total[:, late.start :] += late.current.astype(kernel.kind)
         return total
 

@@ -1,0 +1,309 @@
+"""``spikeloom convert``: a trained ReLU network as a spiking one."""
+
+import argparse
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.progress import Progress
+
+from spikeloom.cli.convert_page import ConversionReport, render_conversion
+from spikeloom.cli.options import add_arguments, from_arguments
+from spikeloom.cli.progress import print_json, print_table, progress, say, task
+from spikeloom.cli.runs import batches
+from spikeloom.reference.ann import activations
+from spikeloom.reference.array_file import read_array, read_arrays
+from spikeloom.reference.calibrate import Conversion, Normalisation
+from spikeloom.reference.coding import Coding, encode
+from spikeloom.reference.convert import Converted, convert
+from spikeloom.reference.graph import Graph, Shape
+from spikeloom.reference.latency import Progress as Course
+from spikeloom.reference.latency import early_stop, measure_progress
+from spikeloom.reference.network import FixedInput, FixedNetwork
+from spikeloom.reference.nir_export import write_nir
+from spikeloom.reference.precision import Precision, Scale
+from spikeloom.reference.quantize import quantize
+from spikeloom.reference.simulate import trace_outputs
+from spikeloom.rtl_gen.output import write_whole
+
+__all__ = ["add_parser"]
+
+Array = NDArray[Any]
+
+_CALIBRATED = 32
+"""Samples that the places of potentials follow."""
+_SHOWN = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+"""Numbers of steps that are printed; the page and --json have all."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConversionOptions:
+    """Conversion: what a spike stands for."""
+
+    steps: Annotated[int, "time steps that the conversion is calibrated for"] = 16
+    normalisation: Annotated[
+        Normalisation, "what decides the activation that a neuron can say at most"
+    ] = Normalisation.ERROR
+    percentile: Annotated[float, "percentile of the activations, where that decides"] = 99.9
+    per_channel: Annotated[bool, "whether each channel has its own"] = True
+    max_spikes: Annotated[int, "most spikes of a neuron in a step, 2**n - 1"] = 7
+    v_init: Annotated[float, "potential at the first step, in thresholds"] = 0.5
+    bias_correction: Annotated[bool, "whether biases make up for what rates lack"] = True
+    coding: Annotated[Coding, "how inputs become steps"] = Coding.CONSTANT
+    seed: Annotated[int, "seed of a coding by chance"] = 0
+
+
+def add_parser(commands: Any) -> None:
+    """Add the command."""
+    parser = commands.add_parser(
+        "convert",
+        help="turn a trained ReLU network, an ONNX file, into a spiking one",
+        description="Turns a trained network of rectified-linear units into neurons that integrate"
+        " and fire, as a NIR file for --profile iaf. With labels it tells what is lost, step by"
+        " step, in fixed point as the hardware computes it.",
+    )
+    parser.add_argument("model", type=Path, metavar="MODEL.onnx", help="ONNX file of the network")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        required=True,
+        help="inputs of the network: .npz (array x, labels y) or .npy, of shape (samples, ...)",
+    )
+    parser.add_argument("--labels", type=Path, help="labels, .npy, one integer a sample")
+    parser.add_argument(
+        "--calibration",
+        type=int,
+        default=256,
+        metavar="INT",
+        help="the first so many samples calibrate, the others measure (default 256)",
+    )
+    parser.add_argument(
+        "--limit", type=int, help="take the first so many samples only", metavar="INT"
+    )
+    parser.add_argument(
+        "--until", type=int, default=32, metavar="INT", help="steps to measure (default 32)"
+    )
+    parser.add_argument(
+        "--weight-width", type=int, default=8, metavar="INT", help="bits of a weight (default 8)"
+    )
+    parser.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="MODEL.nir", help="file to write"
+    )
+    parser.add_argument(
+        "--stimulus",
+        type=Path,
+        metavar="OUT.npz",
+        help="file to write with what was measured, step by step, for the other commands",
+    )
+    parser.add_argument("--page", type=Path, metavar="OUT.html", help="page to draw the result on")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    add_arguments(parser, ConversionOptions)
+    parser.set_defaults(run=_run)
+
+
+@dataclass(frozen=True, eq=False)
+class _Samples:
+    """Inputs and labels, for calibration and for measurement."""
+
+    calibration: Array
+    x: Array
+    y: Array | None
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    given = from_arguments(ConversionOptions, arguments)
+    options = Conversion(**{each.name: getattr(given, each.name) for each in fields(Conversion)})
+    precision = Precision(
+        weight_width=arguments.weight_width, scale=Scale.NEURON, state_fraction=None
+    )
+    _check(arguments)
+    samples = _read_samples(arguments)
+    with progress(quiet=arguments.json) as bars:
+        with task(bars, f"reading {arguments.model.name}"):
+            ann = _read_ann(arguments.model, samples.x.shape[1:])
+        with task(bars, f"calibrating with {len(samples.calibration):,} samples"):
+            converted = convert(ann, samples.calibration, options)
+        write_nir(converted.graph, arguments.output)
+        report = None
+        if samples.y is not None:
+            report = _measure(bars, arguments, converted, precision, samples)
+    if arguments.stimulus is not None:
+        coded = encode(samples.x, arguments.until, options.coding, seed=options.seed)
+        labels = {} if samples.y is None else {"y": samples.y}
+        np.savez_compressed(arguments.stimulus, x=coded, **labels)
+    if report is not None and arguments.page is not None:
+        write_whole(arguments.page, render_conversion(report))
+    if arguments.json:
+        print_json({"output": str(arguments.output)} | ({} if report is None else report.plain()))
+    else:
+        _print(arguments, options, report)
+    return 0
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    if arguments.model.suffix != ".onnx":
+        raise ValueError(
+            f"{arguments.model} must end with .onnx; a PyTorch module is exported to one by"
+            " torch.onnx.export, or converted from Python by spikeloom.reference.torch_ann"
+        )
+    for name in ("calibration", "until"):
+        if getattr(arguments, name) < 1:
+            raise ValueError(f"--{name} must be positive, not {getattr(arguments, name)}")
+    if arguments.limit is not None and arguments.limit < 1:
+        raise ValueError(f"--limit must be positive, not {arguments.limit}")
+    for path in (arguments.output, arguments.stimulus, arguments.page):
+        if path is not None and (not path.parent.is_dir() or path.is_dir()):
+            raise ValueError(f"{path} must be a file in a folder that exists")
+    if arguments.stimulus is not None and arguments.stimulus.suffix != ".npz":
+        raise ValueError(f"{arguments.stimulus} must end with .npz")
+
+
+def _read_ann(path: Path, shape: Shape) -> Graph:
+    try:
+        from spikeloom.reference.onnx_ann import ann_from_onnx
+    except ModuleNotFoundError as error:
+        raise ValueError(
+            f"{path} must be read by the package onnx, which is missing ({error}):"
+            " pip install 'spikeloom[onnx]'"
+        ) from None
+    return ann_from_onnx(path, shape)
+
+
+def _read_samples(arguments: argparse.Namespace) -> _Samples:
+    path: Path = arguments.data
+    arrays: dict[str, Array] = {}
+    if path.suffix == ".npz":
+        arrays = read_arrays(path, {"x", "y"})
+    elif path.suffix == ".npy":
+        arrays = {"x": read_array(path)}
+    else:
+        raise ValueError(f"{path} must end with .npz or .npy")
+    if "x" not in arrays:
+        raise ValueError(f"{path} must hold an array 'x', but does not")
+    x = arrays["x"][: arguments.limit]
+    if x.ndim < 2 or not x.size or x.dtype.kind not in "biuf" or not np.all(np.isfinite(x)):
+        raise ValueError(f"x in {path} must be finite numbers of shape (samples, ...)")
+    y = arrays.get("y") if arguments.labels is None else read_array(arguments.labels)
+    if y is not None:
+        if y.shape != arrays["x"].shape[:1] or y.dtype.kind not in "iu":
+            raise ValueError(
+                f"labels must be {len(arrays['x'])} integers, one a sample, not {y.dtype} of shape"
+                f" {y.shape}"
+            )
+        y = y[: arguments.limit]
+    if y is None and arguments.page is not None:
+        raise ValueError("--page must go with labels: y in the data's .npz, or --labels")
+    x = x.astype(np.float32)
+    some = arguments.calibration if len(x) > arguments.calibration else 0
+    return _Samples(x[: some or len(x)], x[some:], None if y is None else y[some:])
+
+
+def _fixed(converted: Converted, precision: Precision, samples: _Samples) -> FixedNetwork:
+    """The network in integers, for inputs in 256ths or for spikes."""
+    options = converted.options
+    ((name, shape),) = converted.ann.network.inputs.items()
+    spikes = options.coding is not Coding.CONSTANT
+    every_input = np.concatenate([samples.calibration, samples.x])
+    low, high = min(0.0, float(every_input.min())), max(1 / 256, float(every_input.max()))
+    source = FixedInput(
+        shape=shape,
+        low=0 if spikes else math.floor(low * 256),
+        high=1 if spikes else math.ceil(high * 256),
+        fraction_bits=0 if spikes else 8,
+    )
+    some = samples.calibration[:_CALIBRATED]
+    return quantize(
+        converted.network,
+        precision,
+        inputs={name: source},
+        calibration=encode(some, options.steps, options.coding, seed=options.seed),
+    )
+
+
+def _measure(
+    bars: Progress,
+    arguments: argparse.Namespace,
+    converted: Converted,
+    precision: Precision,
+    samples: _Samples,
+) -> ConversionReport:
+    fixed = _fixed(converted, precision, samples)
+    labels: Any = samples.y
+    groups = batches(fixed, len(samples.x), arguments.until)
+    bar = bars.add_task("running in fixed point", total=len(samples.x))
+    options = converted.options
+    scores: list[Array] = []
+
+    def stimuli() -> Iterator[Array]:
+        for k, each in enumerate(groups):
+            some = samples.x[each]
+            scores.append(next(reversed(activations(converted.ann, some).values())))
+            coded = encode(some, arguments.until, options.coding, seed=options.seed + k)
+            if options.coding is Coding.CONSTANT:
+                coded = np.rint(coded * np.float32(256)).astype(np.int64)
+            yield coded
+            bars.update(bar, completed=each.start)
+
+    course = measure_progress(fixed, trace_outputs(fixed, stimuli()), labels)
+    bars.update(bar, completed=len(samples.x))
+    decided = np.concatenate(scores).reshape(len(labels), -1).argmax(axis=1)
+    return ConversionReport(
+        model=arguments.model.name,
+        options=options,
+        weight_width=precision.weight_width,
+        samples=len(labels),
+        ann_correct=int(np.sum(decided == labels)),
+        correct=course.correct.tolist(),
+        operations=course.operations.tolist(),
+        stops=_stops(course, labels),
+    )
+
+
+def _stops(course: Course, labels: Array) -> list[tuple[int, float, int]]:
+    """For margins of the lead: mean steps, and samples decided rightly."""
+    top = np.sort(course.sums[:, -1], axis=1)
+    largest = int((top[:, -1] - top[:, -2]).max(initial=1))
+    found = []
+    for margin in np.unique(np.geomspace(1, max(1, largest), 24).astype(np.int64)).tolist():
+        steps, decisions = early_stop(course.sums, margin)
+        found.append((int(margin), float(steps.mean()), int(np.sum(decisions == labels))))
+    return found
+
+
+def _print(
+    arguments: argparse.Namespace, options: Conversion, report: ConversionReport | None
+) -> None:
+    if report is not None:
+        say(
+            f"{report.model}: {100 * report.ann_correct / report.samples:.2f} % of"
+            f" {report.samples:,} samples; as spikes, weights of {report.weight_width} bits:"
+        )
+        rows = [
+            [
+                f"{t}",
+                f"{100 * report.correct[t - 1] / report.samples:.2f} %",
+                f"{100 * (report.ann_correct - report.correct[t - 1]) / report.samples:.2f}",
+                f"{report.operations[t - 1]:,.0f}",
+            ]
+            for t in sorted({*_SHOWN, options.steps, arguments.until})
+            if t <= arguments.until
+        ]
+        print_table(["steps", "accuracy", "points lost", "synaptic operations"], rows, words=0)
+        early = report.early
+        if early is not None:
+            margin, steps, correct = early
+            say(
+                f"stopped at a lead of {margin:,}: {steps:.1f} steps on average,"
+                f" {100 * correct / report.samples:.2f} %"
+            )
+    say(f"written: {arguments.output}")
+    fraction = " --input-fraction 8" if options.coding is Coding.CONSTANT else ""
+    say(
+        "try: spikeloom simulate"
+        f" {arguments.output} DATA --profile iaf --fixed --scale neuron --state-fraction auto"
+        f"{fraction}"
+    )

@@ -1,0 +1,134 @@
+"""Accuracy, synaptic operations and latency of a network, step by step."""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from spikeloom.reference.maps import Weighted, apply_maps
+from spikeloom.reference.network import FixedNetwork
+from spikeloom.reference.simulate import Trace
+
+__all__ = ["Progress", "early_stop", "measure_progress", "synaptic_operations"]
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Progress:
+    """What a network knows after each step, and what it has done for that.
+
+    Attributes
+    ----------
+    correct
+        Samples whose decision is right, if the network stops after the step; shape (steps,).
+    operations
+        Synaptic operations of a sample up to the step, on average; shape (steps,).
+    sums
+        Sums of the output up to each step, flat: shape (samples, steps, outputs).
+    samples
+        How many samples there were.
+    """
+
+    correct: NDArray[np.int64]
+    operations: NDArray[np.float64]
+    sums: NDArray[np.int64]
+    samples: int
+
+
+def measure_progress(network: FixedNetwork, traces: Iterable[Trace], labels: ArrayLike) -> Progress:
+    """Put traces together.
+
+    Parameters
+    ----------
+    network
+        What ran.
+    traces
+        Traces of groups of samples, in order.
+    labels
+        The right output of each sample.
+    """
+    sums: list[Array] = []
+    events: dict[str, Array] = {}
+    for trace in traces:
+        flat = trace.output.reshape(*trace.output.shape[:2], -1)
+        sums.append(flat.cumsum(axis=1, dtype=np.int64))
+        for name, count in trace.events.items():
+            events[name] = events.get(name, 0) + count
+    whole = np.concatenate(sums)
+    right = whole.argmax(axis=2) == np.asarray(labels)[:, None]
+    operations = synaptic_operations(network, events).cumsum() / len(whole)
+    return Progress(right.sum(axis=0), operations, whole, len(whole))
+
+
+def synaptic_operations(network: FixedNetwork, events: Mapping[str, Array]) -> NDArray[np.int64]:
+    """How often a weight is added to a neuron: each spike does that for all that it reaches.
+
+    A number that comes in counts once, be it one or many spikes' worth. The energy of neuromorphic
+    hardware is for the most part proportional to this (Merolla et al., "A million spiking-neuron
+    integrated circuit with a scalable communication network and interface", Science 345:668,
+    2014).
+
+    Parameters
+    ----------
+    events
+        As :class:`~spikeloom.reference.simulate.Trace` has them.
+
+    Returns
+    -------
+    Operations of each step, shape (steps,).
+    """
+    (steps,) = {len(each) for each in events.values()}
+    total = np.zeros(steps, dtype=np.float64)
+    for population in network.populations.values():
+        for each in population.connections:
+            if each.source not in events:
+                continue  # what hears potentials has no events
+            maps = [
+                m.with_weight((m.weight != 0).astype(np.float64)) if isinstance(m, Weighted) else m
+                for m in each.maps
+            ]
+            reached = apply_maps(maps, events[each.source].astype(np.float64))
+            total += reached.reshape(steps, math.prod(reached.shape[1:])).sum(axis=1)
+    return np.rint(total).astype(np.int64)
+
+
+def early_stop(sums: ArrayLike, margin: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Stop as soon as the decision is clear.
+
+    It is clear after the first step in which the largest sum is ahead of the second by the margin,
+    at the latest after the last.
+
+    Parameters
+    ----------
+    sums
+        Sums of the outputs up to each step, shape (samples, steps, outputs).
+    margin
+        The least lead, in units of the output.
+
+    Returns
+    -------
+    steps, decisions
+        How many steps each sample took, and what it decided.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two outputs, or the margin is negative.
+    """
+    sums = np.asarray(sums)
+    if sums.ndim != 3 or sums.shape[2] < 2:
+        raise ValueError(
+            f"sums must be of shape (samples, steps, outputs), two outputs at least, not"
+            f" {sums.shape}"
+        )
+    if margin < 0:
+        raise ValueError(f"margin must not be negative, not {margin!r}")
+    top = np.partition(sums, -2, axis=2)
+    clear = top[:, :, -1] - top[:, :, -2] >= margin
+    clear[:, -1] = True
+    last = clear.argmax(axis=1)
+    return last + 1, sums.argmax(axis=2)[np.arange(len(sums)), last]

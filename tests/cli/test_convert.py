@@ -1,0 +1,148 @@
+"""``spikeloom convert``: what is lost, and that every other command takes the result."""
+
+import json
+
+import numpy as np
+import pytest
+
+from spikeloom.reference.nir_import import read_nir
+
+onnx = pytest.importorskip("onnx", reason="ONNX is not installed: the extra onnx has it")
+
+from onnx import TensorProto, helper, numpy_helper  # noqa: E402
+
+
+@pytest.fixture
+def trained(tmp_path):
+    """An ONNX file: three inputs, six units, two scores; the larger of x0 + x1 and 2 x2 + 1/10."""
+    w = np.array([[1, 1, 0], [0, 0, 1], [1, 0, 0], [0, 1, 0], [0, 0, 1], [1, -1, 0]], np.float32)
+    v = np.array([[1, 0, 0, 0, 0, 0], [0, 1, 0, 0, 1, 0]], np.float32)
+    graph = helper.make_graph(
+        [
+            helper.make_node("Gemm", ["x", "w"], ["a"], transB=1),
+            helper.make_node("Relu", ["a"], ["b"]),
+            helper.make_node("Gemm", ["b", "v", "c"], ["y"], transB=1),
+        ],
+        "test",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ("N", 3))],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ("N", 2))],
+        [
+            numpy_helper.from_array(array, name)
+            for name, array in (("w", w), ("v", v), ("c", np.float32([0, 0.1])))
+        ],
+    )
+    path = tmp_path / "trained.onnx"
+    onnx.save(helper.make_model(graph), path)
+    return path
+
+
+@pytest.fixture
+def samples(tmp_path):
+    """Samples, those left out whose scores are within a tenth of each other."""
+    x = np.random.default_rng(0).random((400, 3)).astype(np.float32)
+    lead = x[:, 0] + x[:, 1] - 2 * x[:, 2] - 0.1
+    x, lead = x[np.abs(lead) > 0.1], lead[np.abs(lead) > 0.1]
+    path = tmp_path / "samples.npz"
+    np.savez(path, x=x, y=(lead < 0).astype(np.int64))
+    return path
+
+
+def _convert(run, trained, samples, tmp_path, *options):
+    code, output, complaint = run(
+        "convert", trained, "--data", samples, "-o", tmp_path / "m.nir", "--json", *options
+    )
+    assert (code, complaint) == (0, "")
+    return json.loads(output)
+
+
+def test_loss_by_step(run, trained, samples, tmp_path):
+    """The labels are those of the network, which is right about all; many steps are, too."""
+    answer = _convert(run, trained, samples, tmp_path, "--calibration", 50)
+    with np.load(samples) as arrays:
+        assert answer["samples"] == len(arrays["x"]) - 50
+    assert answer["ann_correct"] == answer["samples"]
+    assert len(answer["correct"]) == len(answer["synaptic_operations"]) == 32
+    assert answer["correct"][-1] >= 0.99 * answer["samples"]
+    assert answer["synaptic_operations"] == sorted(answer["synaptic_operations"])
+    margins = [each["margin"] for each in answer["early_stops"]]
+    steps = [each["steps"] for each in answer["early_stops"]]
+    assert margins == sorted(margins)
+    assert steps == sorted(steps)
+    assert read_nir(tmp_path / "m.nir").repairs == ()
+
+
+@pytest.mark.parametrize("coding", ["constant", "rate"])
+def test_other_commands_take_the_result(run, trained, samples, tmp_path, coding):
+    """The same samples decided rightly as in simulate; inspect, quantize and generate go on."""
+    stimulus = tmp_path / "steps.npz"
+    options = ("--stimulus", stimulus, "--until", 8, "--coding", coding)
+    answer = _convert(run, trained, samples, tmp_path, *options)
+    words = ["--profile", "iaf", "--scale", "neuron", "--state-fraction", 2]
+    words += ["--input-fraction", 8] if coding == "constant" else []
+    code, output, complaint = run(
+        "simulate", tmp_path / "m.nir", stimulus, "--fixed", "--json", *words
+    )
+    assert (code, complaint) == (0, "")
+    found = json.loads(output)
+    assert found["steps"] == 8
+    assert abs(found["accuracy"]["correct"] - answer["correct"][7]) <= 0.01 * answer["samples"]
+    assert run("inspect", tmp_path / "m.nir", "--profile", "iaf")[0] == 0
+    assert run("quantize", tmp_path / "m.nir", stimulus, *words)[0] == 0
+
+
+def test_page_and_print(run, trained, samples, tmp_path):
+    page = tmp_path / "page.html"
+    code, output, _ = run(
+        *("convert", trained, "--data", samples, "-o", tmp_path / "m.nir", "--page", page)
+    )
+    assert code == 0
+    assert "points lost" in output
+    assert "spikeloom simulate" in output
+    text = page.read_text(encoding="utf-8")
+    for title in ("Accuracy", "Synaptic operations", "Early stopping"):
+        assert f"<h2>{title}</h2>" in text
+
+
+def test_without_labels(run, trained, tmp_path):
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).random((20, 3)))
+    answer = _convert(run, trained, tmp_path / "x.npy", tmp_path)
+    assert answer == {"output": str(tmp_path / "m.nir")}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--calibration", 0), "--calibration must be positive, not 0"),
+        (("--until", 0), "--until must be positive, not 0"),
+        (("--limit", 0), "--limit must be positive, not 0"),
+        (("--max-spikes", 2), "max_spikes must be 1, 3, 7"),
+        (("--stimulus", "a.csv"), "a.csv must end with .npz"),
+        (("--page", "nowhere/a.html"), "nowhere/a.html must be a file in a folder that exists"),
+    ],
+)
+def test_wrong_option(run, trained, samples, tmp_path, options, message):
+    arguments = ("convert", trained, "--data", samples, "-o", tmp_path / "m.nir", *options)
+    code, output, complaint = run(*arguments)
+    assert (code, output) == (2, "")
+    assert complaint.startswith(f"spikeloom: {message}")
+
+
+def test_wrong_model(run, samples, tmp_path):
+    code, _, complaint = run("convert", "m.pt", "--data", samples, "-o", tmp_path / "m.nir")
+    assert code == 2
+    assert complaint.startswith("spikeloom: m.pt must end with .onnx; a PyTorch module is")
+
+
+def test_wrong_data(run, trained, tmp_path):
+    np.savez(tmp_path / "z.npz", z=np.ones(3))
+    code, _, complaint = run("convert", trained, "--data", tmp_path / "z.npz", "-o", "m.nir")
+    assert code == 2
+    assert "must hold an array 'x'" in complaint
+
+
+def test_wrong_labels(run, trained, samples, tmp_path):
+    np.save(tmp_path / "y.npy", np.ones(3))
+    arguments = ("convert", trained, "--data", samples, "-o", tmp_path / "m.nir")
+    code, _, complaint = run(*arguments, "--labels", tmp_path / "y.npy")
+    assert code == 2
+    assert "labels must be" in complaint

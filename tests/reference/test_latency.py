@@ -1,0 +1,108 @@
+"""What a network knows after each step, counted by hand."""
+
+import numpy as np
+import pytest
+
+from spikeloom.reference.dense import FloatDense, float_stack
+from spikeloom.reference.fixed import QFormat
+from spikeloom.reference.latency import early_stop, measure_progress, synaptic_operations
+from spikeloom.reference.maps import Convolution, Pool
+from spikeloom.reference.network import (
+    Connection,
+    FixedInput,
+    FixedNetwork,
+    FixedPopulation,
+)
+from spikeloom.reference.neuron_fixed import NeuronConfig
+from spikeloom.reference.neuron_float import FloatNeuron
+from spikeloom.reference.profile import IAF
+from spikeloom.reference.quantize import quantize
+from spikeloom.reference.simulate import run_fixed, trace_outputs
+
+
+def stack() -> FixedNetwork:
+    neuron = FloatNeuron(profile=IAF, v_th=1.0, tau=None)
+    first = FloatDense(np.array([[1.0, 0.0, 1.0], [0.5, 0.5, 0.0]]), neuron)
+    second = FloatDense(np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]), neuron)
+    return quantize(float_stack([first, second]))
+
+
+def test_trace_is_the_run() -> None:
+    network = stack()
+    raster = np.random.default_rng(0).integers(0, 2, (5, 7, 2))
+    (trace,) = trace_outputs(network, [raster])
+    run = run_fixed(network, raster)
+    assert np.array_equal(trace.output, run.output)
+    assert np.array_equal(trace.events["input"], raster.sum(axis=0))
+    for name in run.spikes:
+        assert np.array_equal(trace.events[name], run.spikes[name].sum(axis=0))
+
+
+def test_progress_by_hand() -> None:
+    """Input 0 makes neurons 0 and 2 spike at once, and these both outputs.
+
+    Output 0 has got two thresholds' worth, and spikes again in the next step.
+    """
+    network = stack()
+    raster = np.array([[[1, 0], [0, 0]], [[0, 0], [0, 1]]])
+    progress = measure_progress(network, trace_outputs(network, [raster[:1], raster[1:]]), [0, 1])
+    assert progress.sums.tolist() == [[[1, 1], [2, 1]], [[0, 0], [0, 0]]]
+    assert progress.correct.tolist() == [1, 1]
+    # Sample 0, step 0: the input reaches 2 neurons, their spikes 1 and 2 outputs. Sample 1, step 1:
+    # the input reaches 2 neurons, of which none spikes.
+    assert progress.operations.tolist() == [2.5, 3.5]
+    assert progress.samples == 2
+
+
+def test_operations_of_a_convolution() -> None:
+    """A spike in the middle reaches 4 windows of 2 channels, one in a corner 1; pools likewise."""
+    weight = np.ones((2, 1, 2, 2), dtype=np.int64)
+    neurons = NeuronConfig(size=8, state=QFormat(word_length=8), current_width=8, threshold=5)
+    convolution = Convolution(weight, (1, 3, 3), (1, 1), (0, 0), (1, 1))
+    pool = Pool((2, 2, 2), (2, 2), (2, 2), (0, 0))
+    single = NeuronConfig(size=2, state=QFormat(word_length=8), current_width=8, threshold=5)
+    network = FixedNetwork(
+        {"input": FixedInput(shape=(1, 3, 3))},
+        {
+            "a": FixedPopulation(
+                shape=(2, 2, 2),
+                neurons=neurons,
+                connections=(Connection(source="input", maps=(convolution,)),),
+            ),
+            "b": FixedPopulation(
+                shape=(2, 1, 1),
+                neurons=single,
+                connections=(Connection(source="a", maps=(pool,)),),
+            ),
+        },
+        {"output": "b"},
+        "test",
+    )
+    events = np.zeros((2, 1, 3, 3), dtype=np.int64)
+    events[0, 0, 1, 1], events[1, 0, 0, 0] = 1, 3
+    spikes = np.zeros((2, 2, 2, 2), dtype=np.int64)
+    spikes[1, 1, 0, 1] = 2
+    found = synaptic_operations(network, {"input": events, "a": spikes})
+    assert found.tolist() == [8, 3 * 2 + 2]
+
+
+def test_early_stop_by_hand() -> None:
+    sums = np.array([[[1, 0], [3, 1], [9, 0]], [[0, 0], [0, 1], [1, 2]], [[0, 5], [9, 5], [9, 5]]])
+    steps, decisions = early_stop(sums, 2)
+    assert steps.tolist() == [2, 3, 1]
+    assert decisions.tolist() == [0, 1, 1]
+    steps, decisions = early_stop(sums, 0)
+    assert steps.tolist() == [1, 1, 1]
+    steps, decisions = early_stop(sums, 100)
+    assert steps.tolist() == [3, 3, 3]
+    assert decisions.tolist() == [0, 1, 0]
+
+
+def test_wrong_sums() -> None:
+    with pytest.raises(ValueError, match=r"^sums must be of shape .* not \(2, 3, 1\)$"):
+        early_stop(np.zeros((2, 3, 1)), 1)
+
+
+def test_wrong_margin() -> None:
+    with pytest.raises(ValueError, match=r"^margin must not be negative, not -1$"):
+        early_stop(np.zeros((2, 3, 2)), -1)
