@@ -74,7 +74,7 @@ class Chip:
 
 CHIPS = {
     "up5k": Chip("icebreaker", (8, 1), (SPRAM, AUTO), 36e6),
-    "ecp5": Chip("ulx3s-45f", (32, 10), (AUTO, AUTO), 100e6),
+    "ecp5": Chip("ulx3s-45f", (64, 5), (AUTO, AUTO), 100e6),
 }
 
 
