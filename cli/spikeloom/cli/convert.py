@@ -133,7 +133,7 @@ def _run(arguments: argparse.Namespace) -> int:
             report = _measure(bars, arguments, converted, precision, samples)
     if arguments.stimulus is not None:
         coded = encode(samples.x, arguments.until, options.coding, seed=options.seed)
-        labels = {} if samples.y is None else {"y": samples.y}
+        labels: dict[str, Any] = {} if samples.y is None else {"y": samples.y}
         np.savez_compressed(arguments.stimulus, x=coded, **labels)
     if report is not None and arguments.page is not None:
         write_whole(arguments.page, render_conversion(report))
@@ -244,7 +244,7 @@ def _measure(
             scores.append(next(reversed(activations(converted.ann, some).values())))
             coded = encode(some, arguments.until, options.coding, seed=options.seed + k)
             if options.coding is Coding.CONSTANT:
-                coded = np.rint(coded * np.float32(256)).astype(np.int64)
+                coded = np.rint(np.ldexp(coded.astype(np.float64), 8)).astype(np.int64)
             yield coded
             bars.update(bar, completed=each.start)
 
