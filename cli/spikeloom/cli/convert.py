@@ -244,7 +244,7 @@ def _measure(
             scores.append(next(reversed(activations(converted.ann, some).values())))
             coded: Any = encode(some, arguments.until, options.coding, seed=options.seed + k)
             if options.coding is Coding.CONSTANT:
-                coded = np.rint(coded * np.float32(256)).astype(np.int64)
+                coded = np.rint(np.ldexp(coded.astype(np.float64), 8)).astype(np.int64)
             yield coded
             bars.update(bar, completed=each.start)
 
