@@ -521,14 +521,20 @@ def test_late_bias() -> None:
 
 
 def test_state_fraction_follows_calibration() -> None:
-    """Three inputs of 1 bring potentials up to 3, thus 381 of 32768: 6 places fit behind."""
+    """Three inputs of 1 bring potentials up to 3, thus 381 of 32768: 6 places fit behind.
+
+    So they do with a quarter more, for what is not in the data.
+    """
     neuron = FloatNeuron(profile=Profile(**PLAIN), v_th=None, tau=None)
     layer = FloatDense(np.array([[1.0]]), neuron)
     network = float_stack([layer])
     fixed = quantize(network, Precision(state_fraction=None), calibration=np.ones((1, 3, 1)))
     assert fixed.populations["layer_0"].connections[0].shift == 6
-    # One input of 1: eight places at most.
+    # One input of 1, 127 and a quarter more: 206 times as much fits.
     fixed = quantize(network, Precision(state_fraction=None), calibration=np.ones((1, 1, 1)))
+    assert fixed.populations["layer_0"].connections[0].shift == 7
+    # A fifth of that: eight places at most.
+    fixed = quantize(network, Precision(state_fraction=None), calibration=np.full((1, 1, 1), 0.2))
     assert fixed.populations["layer_0"].connections[0].shift == 8
     # 2**16: the potentials do not even fit as they are.
     fixed = quantize(network, Precision(state_fraction=None), calibration=np.ones((1, 600, 1)))
@@ -546,12 +552,15 @@ def test_calibration_sees_the_potential_before_the_reset() -> None:
 
 
 def test_calibration_sees_all_spikes_of_a_step() -> None:
-    """16 is five times the threshold and 1: 7 units of 128 leave four places, not the 5 of 6."""
+    """16 is five times the threshold and 1: 7 units of 128 leave 3 places and a quarter's room.
+
+    Those of 6, twice the threshold, would leave 5.
+    """
     profile = Profile(**PLAIN, reset=Reset.SUBTRACT, max_spikes=7)
     layer = FloatDense(np.array([[16.0]]), FloatNeuron(profile=profile, v_th=3.0))
     precision = Precision(weight_width=4, state_width=8, state_fraction=None)
     fixed = quantize(float_stack([layer]), precision, calibration=np.ones((1, 1, 1)))
-    assert dense_layers(fixed)[0].weight_shift == 4
+    assert dense_layers(fixed)[0].weight_shift == 3
 
 
 def test_wrong_calibration() -> None:
@@ -578,7 +587,7 @@ def test_rates_of_fixed_and_float_network_agree(seed: int) -> None:
 
 
 def test_braille(shared: Path) -> None:
-    """97.32 % in real numbers; 8-bit weights of a scale a neuron lose 0.4 points at most."""
+    """97.32 % in real numbers; 8-bit weights of a scale a neuron lose 0.3 points at most."""
     path = shared / "nir" / "braille" / "braille_noDelay_noBias_subtract.nir"
     network = network_of(read_nir(path).graph, replace(PROFILES["norse"], reset=Reset.SUBTRACT))
     samples = np.load(shared / "data" / "braille7_unique_samples.npz")
@@ -586,7 +595,7 @@ def test_braille(shared: Path) -> None:
     fixed = quantize(network, precision, calibration=samples["x"][:200])
     (counts,) = count_outputs(fixed, [samples["x"]])
     right = np.count_nonzero(np.argmax(counts, axis=1) == samples["y"])
-    assert right / len(samples["y"]) >= 0.969
+    assert right / len(samples["y"]) >= 0.97
 
 
 @pytest.mark.parametrize(

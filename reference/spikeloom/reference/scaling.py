@@ -40,6 +40,8 @@ USUAL_WIDTH = 16
 """Bits for potentials that are sent, beyond which more only widen their range."""
 HEADROOM = 4
 """Bits between a threshold and the ends of the state, at least, where potentials are heard."""
+MARGIN = 1.25
+"""How far other data may go beyond the calibration data's potentials."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -203,7 +205,7 @@ class _Planner:
             raise ValueError("calibration must be given where state_fraction is to follow it")
         peak = _peak(population.neuron, name, self.calibration)
         highest = float(np.max(peak * np.broadcast_to(scale, peak.shape), initial=0.0))
-        room = (1 << (self.precision.state_width - 1)) / (highest or 1.0)
+        room = (1 << (self.precision.state_width - 1)) / (MARGIN * highest or 1.0)
         return int(np.clip(math.floor(math.log2(room)), 0, MOST_FRACTION))
 
     def _finest(self, population: FloatPopulation, scale: NDArray[Any]) -> int:
