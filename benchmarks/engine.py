@@ -185,7 +185,10 @@ def mnist_figures(name: str, chip: str, folder: Path) -> Figures:
         f"{key}.output_lanes": ("lanes", target.lanes[1]),
     }
     for resource, usage in built.usage.items():
-        figures[f"{key}.{resource.replace(' ', '_').lower()}"] = "count", usage.used
+        figures[f"{key}.{resource.replace(' ', '_').replace('-', '_').lower()}"] = (
+            "count",
+            usage.used,
+        )
     about_rtl = {
         "rtl_images": ("images", len(images)),
         "rtl_mismatches": ("chunks of 1,000 images", run["mismatches"]),
