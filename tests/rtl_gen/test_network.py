@@ -402,10 +402,10 @@ def test_latency(bench: Any, sizes: list[int], lanes: int | list[int]) -> None:
 
     b.run(script)
     latencies = [out - into for into, out in zip(source.cycles, sink.cycles, strict=True)]
-    # Each population: list 2, sums 4, update 3, buffer 1, serializer 2, and one for each further
+    # Each population: list 3, sums 4, update 3, buffer 1, serializer 2, and one for each further
     # row; nothing lies between them. The first step makes the neurons initial, then they rest.
-    assert [p.core.latency for p in top.populations] == [12] * (len(sizes) - 1)
-    rest = 12 * len(top.populations)
+    assert [p.core.latency for p in top.populations] == [13] * (len(sizes) - 1)
+    rest = 13 * len(top.populations)
     assert latencies == [rest + sum(p.rows - 1 for p in top.populations), rest, rest]
 
 
