@@ -9,10 +9,10 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
-from amaranth.utils import bits_for
 
 from spikeloom.reference.maps import Shape
 from spikeloom.rtl_gen.events import EventKind, coordinates, flat_address
+from spikeloom.rtl_gen.fixed import index_shape
 
 __all__ = ["EventQueue", "StepDelay", "StepMerge", "add_offsets", "loop_depth"]
 
@@ -53,7 +53,7 @@ class StepDelay(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        place = max(1, bits_for(self.size - 1))
+        place = index_shape(self.size).width
         entry = data.StructLayout(
             {"address": self.layout["address"].shape, "count": self.layout["count"].shape}
         )

@@ -81,7 +81,7 @@ class EventNeuronArray(NeuronArray):
         sweeping = Signal()
         advance = Signal()
         sweeps = Signal()
-        row = Signal(self._row_width)
+        row = Signal(self._row_shape)
         group = Signal(range(self.layout.groups))
         last = row == self.rows - 1
         short = group == self.layout.groups - 1

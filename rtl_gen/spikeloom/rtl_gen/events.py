@@ -6,6 +6,7 @@ from amaranth.utils import bits_for
 
 from spikeloom.reference import maps
 from spikeloom.reference.fixed import signed_width
+from spikeloom.rtl_gen.fixed import index_shape
 
 __all__ = ["EventKind", "EventLayout", "coordinates", "event_stream", "flat_address"]
 
@@ -53,15 +54,11 @@ class EventLayout(data.StructLayout):
 
 def _address(shape: maps.Shape) -> Shape | data.StructLayout:
     if len(shape) == 1:
-        return _place(shape[0])
+        return index_shape(shape[0])
     names = ("c", "x") if len(shape) == 2 else ("c", "y", "x")
     # The last coordinate lies lowest, as in the flat number.
     pairs = list(zip(names, shape, strict=True))
-    return data.StructLayout({name: _place(size) for name, size in reversed(pairs)})
-
-
-def _place(size: int) -> Shape:
-    return unsigned(max(1, bits_for(size - 1)))
+    return data.StructLayout({name: index_shape(size) for name, size in reversed(pairs)})
 
 
 def _count(most: int, least: int) -> Shape:

@@ -1,15 +1,21 @@
 """Fixed-point arithmetic on Amaranth values, the twin of :mod:`spikeloom.reference.fixed`."""
 
-from amaranth.hdl import Mux, Shape, Value
+from amaranth.hdl import Mux, Shape, Value, unsigned
+from amaranth.utils import bits_for
 
 from spikeloom.reference.fixed import Overflow, QFormat, Rounding
 
-__all__ = ["fit", "shape_of", "shift_right"]
+__all__ = ["fit", "index_shape", "shape_of", "shift_right"]
 
 
 def shape_of(fmt: QFormat) -> Shape:
     """The Amaranth shape of a word."""
     return Shape(fmt.word_length, signed=fmt.signed)
+
+
+def index_shape(size: int) -> Shape:
+    """The shape of a number that tells so many things apart; of one bit at least."""
+    return unsigned(max(1, bits_for(size - 1)))
 
 
 def shift_right(value: Value, bits: Value, rounding: Rounding) -> Value:

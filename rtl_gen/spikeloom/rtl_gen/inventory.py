@@ -15,6 +15,7 @@ from spikeloom.reference.scatter import ScatterTables
 from spikeloom.rtl_gen.datapath import parameter_shapes, parameter_values, state_shapes
 from spikeloom.rtl_gen.delay import loop_depth
 from spikeloom.rtl_gen.event_population import EventPopulation
+from spikeloom.rtl_gen.fixed import index_shape
 from spikeloom.rtl_gen.junction import Source
 from spikeloom.rtl_gen.network import Population
 from spikeloom.rtl_gen.population import DensePopulation
@@ -66,7 +67,7 @@ def memories(population: Population) -> dict[str, MemoryShape]:
     core = population.core
     count = Shape.cast(core.i.p.shape()["count"].shape).width
     if isinstance(core, DensePopulation):
-        address = max(1, bits_for(population.inputs - 1))
+        address = index_shape(population.inputs).width
         return found | {"events": MemoryShape(2 << address, address + count)}
     if isinstance(core, EventPopulation):
         twice = MemoryShape(population.inputs, count)
@@ -125,7 +126,7 @@ def _contents(population: Population) -> Iterator[tuple[str, IntArray, int]]:
     if isinstance(core, DensePopulation):
         return
     tables = core.tables
-    weight, target = _index(len(tables.weights)), _index(population.rows)
+    weight, target = index_shape(len(tables.weights)).width, index_shape(population.rows).width
     places = sorted(set(core.shifts))
     channel = [tables.base, tables.first, tables.groups, [places.index(k) for k in core.shifts]]
     for column, width in zip(channel, (weight, target, 32, 32), strict=True):
@@ -152,7 +153,7 @@ def _connection(source: Source) -> dict[str, MemoryShape]:
         found["queue"] = MemoryShape(depth, source.event.size)
         delay = delay - 1
     if np.any(delay):
-        place = max(1, bits_for(math.prod(source.shape) - 1))
+        place = index_shape(math.prod(source.shape)).width
         lists = int(delay.max()) + 1
         # The kind is known.
         found["delay"] = MemoryShape(lists << place, source.event.size - 2)
@@ -161,20 +162,16 @@ def _connection(source: Source) -> dict[str, MemoryShape]:
 
 def _tables(tables: ScatterTables, rows: int, places: int) -> dict[str, MemoryShape]:
     """Look-up tables of the scatter engine; those of one entry are constants."""
-    weight, target = _index(len(tables.weights)), _index(rows)
+    weight, target = index_shape(len(tables.weights)).width, index_shape(rows).width
     groups = bits_for(max(tables.groups))
     found = {
         "channel": MemoryShape(
-            len(tables.base), weight + target + groups + _index(places), rom=True
+            len(tables.base), weight + target + groups + index_shape(places).width, rom=True
         ),
     }
     for name, axis in (("y", tables.height), ("x", tables.width)):
         pairs = sum(len(each) for each in axis)
         length = bits_for(max(len(each) for each in axis))
-        found[name] = MemoryShape(len(axis), _index(max(1, pairs)) + length, rom=True)
+        found[name] = MemoryShape(len(axis), index_shape(max(1, pairs)).width + length, rom=True)
         found[f"pairs_{name}"] = MemoryShape(pairs, weight + target, rom=True)
     return {name: shape for name, shape in found.items() if shape.depth > 1}
-
-
-def _index(size: int) -> int:
-    return max(1, bits_for(size - 1))

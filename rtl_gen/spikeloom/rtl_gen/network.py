@@ -8,7 +8,6 @@ import numpy as np
 from amaranth.hdl import Cat, Module, Shape, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
-from amaranth.utils import bits_for
 
 from spikeloom.reference.dense import FixedDense
 from spikeloom.reference.maps import Dense, Reshape
@@ -19,6 +18,7 @@ from spikeloom.reference.profile import Accumulation
 from spikeloom.reference.scatter import joined_tables, scatter_tables
 from spikeloom.rtl_gen.event_population import EventPopulation, check_reach
 from spikeloom.rtl_gen.events import EventKind, EventLayout, coordinates, event_stream
+from spikeloom.rtl_gen.fixed import index_shape
 from spikeloom.rtl_gen.junction import Junction, Source
 from spikeloom.rtl_gen.population import DensePopulation, ScatterPopulation
 from spikeloom.rtl_gen.weights import WeightStore
@@ -418,7 +418,7 @@ class NetworkTop(wiring.Component):
         width = max(p.neurons.state.word_length for p in self.populations)
         probe = data.StructLayout(
             {
-                "population": max(1, bits_for(count - 1)),
+                "population": index_shape(count),
                 "row": max(self._row_shape(k).width for k in range(count)),
             }
         )
@@ -456,9 +456,7 @@ class NetworkTop(wiring.Component):
             name: max((Shape.cast(each[name].shape) for each in loaded), key=lambda s: s.width)
             for name in ("weight", "lane", "row")
         }
-        return data.StructLayout(
-            {**widest, "population": max(1, bits_for(len(self.populations) - 1))}
-        )
+        return data.StructLayout({**widest, "population": index_shape(len(self.populations))})
 
     def load_words(self) -> Iterator[dict[str, int]]:
         """All weights as they are loaded, population by population, row by row."""

@@ -7,7 +7,6 @@ from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value, signed, 
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory, ReadPort
 from amaranth.lib.wiring import In, Out
-from amaranth.utils import bits_for
 
 from spikeloom.reference.maps import Shape as ArrayShape
 from spikeloom.reference.memory_map import Layout
@@ -23,7 +22,7 @@ from spikeloom.rtl_gen.datapath import (
     state_shapes,
     update_stages,
 )
-from spikeloom.rtl_gen.fixed import shape_of
+from spikeloom.rtl_gen.fixed import index_shape, shape_of
 
 __all__ = ["NeuronArray", "check_lanes", "current_beat", "membrane_row", "spike_beat"]
 
@@ -193,12 +192,12 @@ class NeuronArray(wiring.Component):
         if self.late_bias:
             self._stages.insert(0, ("late", self._add_late_bias))
         self.latency = self.overhead + len(self._stages)
-        self._row_width = max(1, bits_for(self.rows - 1))
+        self._row_shape = index_shape(self.rows)
         super().__init__(
             {
                 "i": In(stream.Signature(self._arriving())),
                 "o": Out(stream.Signature(spike_beat(config, lanes))),
-                "probe_i": In(stream.Signature(unsigned(self._row_width))),
+                "probe_i": In(stream.Signature(self._row_shape)),
                 "probe_o": Out(stream.Signature(membrane_row(config, lanes))),
             }
         )
@@ -216,7 +215,7 @@ class NeuronArray(wiring.Component):
         advance = Signal()
         accept = Signal()
         probe = Signal()
-        row = Signal(self._row_width)
+        row = Signal(self._row_shape)
         group = Signal(range(self.layout.groups))
         last = row == self.rows - 1
         void = self.i.p.void

@@ -17,6 +17,7 @@ from amaranth.utils import bits_for
 
 from spikeloom.reference.scatter import ScatterTables
 from spikeloom.rtl_gen.events import EventKind, coordinates
+from spikeloom.rtl_gen.fixed import index_shape
 from spikeloom.rtl_gen.weights import WeightMemory, WeightStore
 
 __all__ = [
@@ -31,16 +32,12 @@ __all__ = [
 ]
 
 
-def _index(size: int) -> Shape:
-    return unsigned(max(1, bits_for(size - 1)))
-
-
 def weighed_row(rows: int, lanes: int, width: int) -> data.StructLayout:
     """Layout of what an event adds to a row of neurons: so much to each lane."""
     return data.StructLayout(
         {
             "kind": EventKind,
-            "target": _index(rows),
+            "target": index_shape(rows),
             "current": data.ArrayLayout(signed(width), lanes),
         }
     )
@@ -50,16 +47,18 @@ class _Words:
     """The words that pass between the stages."""
 
     def __init__(self, tables: ScatterTables, rows: int, count: ShapeCastable, places: int) -> None:
-        weight, target = _index(len(tables.weights)), _index(rows)
+        weight, target = index_shape(len(tables.weights)), index_shape(rows)
         pairs = [sum(len(each) for each in axis) for axis in (tables.height, tables.width)]
         lengths = [max(len(each) for each in axis) for axis in (tables.height, tables.width)]
-        common = {"kind": EventKind, "count": count, "place": _index(places)}
+        common = {"kind": EventKind, "count": count, "place": index_shape(places)}
         groups = unsigned(bits_for(max(tables.groups)))
         self.channel = data.StructLayout(
-            {"weight": weight, "target": target, "groups": groups, "place": _index(places)}
+            {"weight": weight, "target": target, "groups": groups, "place": index_shape(places)}
         )
         self.axes = [
-            data.StructLayout({"start": _index(max(1, n)), "length": unsigned(bits_for(length))})
+            data.StructLayout(
+                {"start": index_shape(max(1, n)), "length": unsigned(bits_for(length))}
+            )
             for n, length in zip(pairs, lengths, strict=True)
         ]
         self.pair = data.StructLayout({"weight": weight, "target": target})

@@ -6,11 +6,11 @@ from amaranth.hdl import Array, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out, connect, flipped
-from amaranth.utils import bits_for
 
 from spikeloom.reference.dense import FixedDense
 from spikeloom.reference.memory_map import Layout, dense_rows
 from spikeloom.rtl_gen.events import EventKind, EventLayout, event_stream
+from spikeloom.rtl_gen.fixed import index_shape
 from spikeloom.rtl_gen.neuron import check_lanes, current_beat
 from spikeloom.rtl_gen.weights import WeightMemory, WeightStore
 
@@ -80,7 +80,7 @@ class EventList(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        place_width = max(1, bits_for(self.size - 1))
+        place_width = index_shape(self.size).width
         entry = data.StructLayout(
             {"address": self.i.p.address.shape(), "count": self.i.p.count.shape()}
         )

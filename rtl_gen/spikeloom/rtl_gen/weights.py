@@ -5,13 +5,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from amaranth.hdl import Module, Mux, Shape, Signal, unsigned
+from amaranth.hdl import Module, Mux, Shape, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
-from amaranth.utils import bits_for
 
 from spikeloom.reference.fixed import IntArray
+from spikeloom.rtl_gen.fixed import index_shape
 
 __all__ = ["WeightMemory", "WeightStore", "load_layout", "row_layout"]
 
@@ -48,12 +48,8 @@ def row_layout(width: int, lanes: int) -> data.ArrayLayout:
 def load_layout(width: int, lanes: int, rows: int) -> data.StructLayout:
     """Layout of a weight that is loaded, with its place."""
     return data.StructLayout(
-        {"weight": Shape(width, signed=True), "lane": _index(lanes), "row": _index(rows)}
+        {"weight": Shape(width, signed=True), "lane": index_shape(lanes), "row": index_shape(rows)}
     )
-
-
-def _index(size: int) -> Shape:
-    return unsigned(max(1, bits_for(size - 1)))
 
 
 class WeightMemory(wiring.Component):
@@ -106,7 +102,7 @@ class WeightMemory(wiring.Component):
         self.load_member = {"load": load} if store.loaded else {}
         super().__init__(
             {
-                "addr": In(_index(depth)),
+                "addr": In(index_shape(depth)),
                 "en": In(1),
                 "needed": In(1),
                 "data": Out(row_layout(width, self.lanes)),
