@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from spikeloom.reference.network import FixedNetwork, schedule
 from spikeloom.reference.profile import Accumulation
+from spikeloom.reference.scatter import three_sizes
 from spikeloom.rtl_gen.event_population import EventPopulation
-from spikeloom.rtl_gen.junction import three_sizes
 from spikeloom.rtl_gen.network import Population
 from spikeloom.rtl_gen.population import DensePopulation
 

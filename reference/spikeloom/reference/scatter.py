@@ -29,7 +29,7 @@ from spikeloom.reference.maps import (
 )
 from spikeloom.reference.memory_map import Layout
 
-__all__ = ["ScatterTables", "joined_tables", "scatter_tables"]
+__all__ = ["ScatterTables", "joined_tables", "scatter_tables", "three_sizes"]
 
 Pair = tuple[int, int]
 Relation = list[list[Pair]]
@@ -100,7 +100,7 @@ def scatter_tables(maps: Sequence[Map], shape: Shape, target: Layout) -> Scatter
     return _sliding(before, one, after, shape, target)
 
 
-def _three(shape: Shape) -> tuple[int, int, int]:
+def three_sizes(shape: Shape) -> tuple[int, int, int]:
     """Channels, height and width, with 1 for what there is not."""
     if len(shape) > 3:
         raise ValueError(f"shapes must have at most three dimensions, not {shape}")
@@ -172,9 +172,9 @@ def _dense(
     flat = [k for k, each in enumerate(before) if isinstance(each, Reshape)]
     if flat and any(not isinstance(each, Reshape) for each in before[flat[0] :]):
         raise ValueError("maps between a reshaping and a dense one must be reshapings")
-    channels, rows, columns = _three(shape)
+    channels, rows, columns = three_sizes(shape)
     height, width = _followed([_same(rows), _same(columns)], pools)
-    places = _three(pools[-1].output_shape if pools else shape)
+    places = three_sizes(pools[-1].output_shape if pools else shape)
     rows_each = target.rows
     weights = target.by_row(dense.weight)
     return ScatterTables(
@@ -195,7 +195,7 @@ def _sliding(
     target: Layout,
 ) -> ScatterTables:
     """Sources add to their surroundings: convolutions, pools, and weights element by element."""
-    channels, rows, columns = _three(shape)
+    channels, rows, columns = three_sizes(shape)
     everything = [*before, *([] if one is None else [one]), *after]
     height, width = _followed([_same(rows), _same(columns)], everything)
     kernel = _kernel(one, before, after, channels)
@@ -205,7 +205,7 @@ def _sliding(
         height = [[(y, y) for _, y in pairs] for pairs in height]
         width = [[(x, x) for _, x in pairs] for pairs in width]
     lanes, groups = target.lanes, target.groups
-    _, _, target_width = _three(target.shape)
+    _, _, target_width = three_sizes(target.shape)
     reached = [np.flatnonzero(_feeds(one, c, channels, outputs)) // lanes for c in range(channels)]
     first = [int(each[0]) for each in reached]
     count = [int(each[-1]) - int(each[0]) + 1 for each in reached]
@@ -240,7 +240,7 @@ def _kernel(
     """Weights of shape (outputs, inputs, height, width), with 0 between groups of channels."""
     if isinstance(one, Convolution):
         outputs, each = one.weight.shape[:2]
-        taps = _three((1, *one.weight.shape[2:]))[1:]
+        taps = three_sizes((1, *one.weight.shape[2:]))[1:]
         kernel = np.zeros((outputs, channels, *taps), dtype=np.int64)
         own = one.weight.reshape(outputs, each, *taps)
         for o in range(outputs):
@@ -248,7 +248,7 @@ def _kernel(
             kernel[o, start : start + each] = own[o]
         return kernel
     if isinstance(one, Diagonal):
-        values = one.weight.reshape(_three(one.weight.shape))
+        values = one.weight.reshape(three_sizes(one.weight.shape))
         if np.all(values == values[:, :1, :1]):
             values = values[:, :1, :1]
         elif any(isinstance(each, Pool) for each in after):

@@ -11,10 +11,11 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from spikeloom.reference.maps import Shape
 from spikeloom.reference.network import Connection
+from spikeloom.reference.scatter import three_sizes
 from spikeloom.rtl_gen.delay import EventQueue, StepDelay, StepMerge, add_offsets, loop_depth
 from spikeloom.rtl_gen.events import EventLayout, flat_address
 
-__all__ = ["Flattener", "Junction", "Source", "joined_layout", "three_sizes"]
+__all__ = ["Flattener", "Junction", "Source", "joined_layout"]
 
 
 @dataclass(frozen=True)
@@ -163,10 +164,3 @@ def joined_layout(
     most = max(1, *(each.most for each in sources))
     event = EventLayout(totals[0] if flat else totals, most, least)
     return event, list(zip(*starts, strict=True))
-
-
-def three_sizes(shape: Shape) -> tuple[int, int, int]:
-    """Channels, height and width, with 1 for what there is not."""
-    if len(shape) == 1:
-        return shape[0], 1, 1
-    return (shape[0], 1, shape[1]) if len(shape) == 2 else (shape[0], shape[1], shape[2])

@@ -10,8 +10,9 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from spikeloom.reference.scatter import three_sizes
 from spikeloom.rtl_gen.events import EventKind
-from spikeloom.rtl_gen.junction import Source, joined_layout, three_sizes
+from spikeloom.rtl_gen.junction import Source, joined_layout
 
 __all__ = ["StepSorter"]
 

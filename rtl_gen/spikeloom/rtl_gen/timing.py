@@ -13,11 +13,11 @@ from spikeloom.reference.maps import Convolution, Dense
 from spikeloom.reference.memory_map import Layout
 from spikeloom.reference.network import schedule
 from spikeloom.reference.profile import Accumulation
-from spikeloom.reference.scatter import ScatterTables
+from spikeloom.reference.scatter import ScatterTables, three_sizes
 from spikeloom.reference.simulate import Recording, Stimulus
 from spikeloom.rtl_gen.delay import loop_depth
 from spikeloom.rtl_gen.event_population import EventPopulation
-from spikeloom.rtl_gen.junction import Source, joined_layout, three_sizes
+from spikeloom.rtl_gen.junction import Source, joined_layout
 from spikeloom.rtl_gen.network import NetworkTop, Population
 from spikeloom.rtl_gen.population import DensePopulation, ScatterPopulation
 from spikeloom.rtl_gen.timing_flow import (
