@@ -14,6 +14,7 @@ from spikeloom.boards.resources import (
 )
 from spikeloom.reference.network import FixedNetwork
 from spikeloom.rtl_gen.events import EventLayout
+from spikeloom.rtl_gen.link.serial import weight_room
 from spikeloom.rtl_gen.network import Population, sources_of
 from spikeloom.rtl_gen.weights import WeightStore
 
@@ -112,7 +113,7 @@ class Placer:
         least, most = self._network.sent(name)
         event = EventLayout(self._network.shape(name), most, least)
         width = self._network.populations[self._names[k]].weight_width
-        return width <= event.size - event["kind"].width
+        return width <= weight_room(event)
 
     def _placement(
         self, board: Board, lanes: Sequence[int], stores: Sequence[WeightStore]

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from spikeloom.reference.fixed import IntArray
 
-__all__ = ["decode_events", "encode_events", "event_bytes"]
+__all__ = ["decode_events", "encode_events", "encode_numbers", "event_bytes"]
 
 
 def _widths(size: int, max_count: int) -> tuple[int, int]:
@@ -38,7 +38,19 @@ def event_bytes(size: int, max_count: int = 1) -> int:
     TypeError, ValueError
         If one of them is not a positive integer.
     """
-    return -(-(2 + sum(_widths(size, max_count))) // 7)
+    return _digits(2 + sum(_widths(size, max_count)))
+
+
+def _digits(bits: int) -> int:
+    """Digits of a number of so many bits."""
+    return -(-bits // 7)
+
+
+def encode_numbers(numbers: IntArray, bits: int) -> bytes:
+    """Bytes of numbers of so many bits, each as an event is sent."""
+    digits = (numbers[:, None] >> 7 * np.arange(_digits(bits))[::-1]) & 0x7F
+    digits[:, 0] |= 0x80
+    return digits.astype(np.uint8).tobytes()
 
 
 def encode_events(events: ArrayLike, size: int, max_count: int = 1) -> bytes:
@@ -69,10 +81,7 @@ def encode_events(events: ArrayLike, size: int, max_count: int = 1) -> bytes:
             raise ValueError(f"{name} must be 0 to {(1 << width) - 1}, but one is {wrong[0]}")
     kind, address, count = rows.T
     number = ((kind << address_width | address) << count_width) | count
-    places = 7 * np.arange(event_bytes(size, max_count))[::-1]
-    digits = (number[:, None] >> places) & 0x7F
-    digits[:, 0] |= 0x80
-    return digits.astype(np.uint8).tobytes()
+    return encode_numbers(number, 2 + address_width + count_width)
 
 
 def decode_events(data: bytes, size: int, max_count: int = 1) -> IntArray:

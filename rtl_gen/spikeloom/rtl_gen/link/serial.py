@@ -8,13 +8,14 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out, connect
 
+from spikeloom.reference.link_codec import encode_numbers
 from spikeloom.rtl_gen.events import EventKind, EventLayout
 from spikeloom.rtl_gen.link.codec import EventDecoder, EventEncoder
 from spikeloom.rtl_gen.link.loader import WeightLoader
 from spikeloom.rtl_gen.link.uart import UARTReceiver, UARTTransmitter
 from spikeloom.rtl_gen.network import NetworkTop
 
-__all__ = ["QUEUE_BYTES", "WEIGHT", "EventNetwork", "SerialNetwork", "weight_bytes"]
+__all__ = ["QUEUE_BYTES", "WEIGHT", "EventNetwork", "SerialNetwork", "weight_bytes", "weight_room"]
 
 WEIGHT = 3
 """Kind of what comes over the line to be loaded into the weight memories, one weight each."""
@@ -151,20 +152,22 @@ def weight_bytes(network: EventNetwork) -> bytes:
         return b""
     width = network.load.p.shape()["weight"].width
     weights = np.array([word["weight"] for word in network.load_words()]) & ((1 << width) - 1)
-    size = _layout(network, "i").size
-    places = 7 * np.arange(-(-size // 7))[::-1]
-    digits = ((WEIGHT << (size - 2)) | weights)[:, None] >> places & 0x7F
-    digits[:, 0] |= 0x80
-    return digits.astype(np.uint8).tobytes()
+    events = _layout(network, "i")
+    return encode_numbers(WEIGHT << weight_room(events) | weights, events.size)
+
+
+def weight_room(events: EventLayout) -> int:
+    """Bits of a weight that comes over the line in the place of an event."""
+    return events.size - events["kind"].width
 
 
 def _loader(network: NetworkTop) -> WeightLoader:
     layout = network.load.p.shape()
-    entry = _layout(network, "i")
     width = layout["weight"].width
-    if entry.size - 2 < width:
+    room = weight_room(_layout(network, "i"))
+    if room < width:
         raise ValueError(
-            f"weights that are loaded with the events of {entry.size - 2} bits must be of so many,"
+            f"weights that are loaded with the events of {room} bits must be of so many,"
             f" not {width}"
         )
     memories = [
