@@ -16,7 +16,7 @@ __all__ = ["plan_facts", "planned_clock", "planned_top"]
 
 _T = TypeVar("_T")
 
-_STORES = {store.name.lower().replace("_", "-"): store for store in WeightStore}
+_STORES = {store.word: store for store in WeightStore}
 
 
 def plan_facts(plan: Plan) -> dict[str, Any]:
@@ -37,13 +37,12 @@ def plan_facts(plan: Plan) -> dict[str, Any]:
 
 
 def _population(each: PopulationPlan) -> dict[str, Any]:
-    (store,) = (name for name, store in _STORES.items() if store is each.store)
     return {
         "name": each.name,
         "neurons": each.neurons,
         "lanes": each.lanes,
         "rows": each.rows,
-        "store": store,
+        "store": each.store.word,
         "memories": {name: _memory(memory) for name, memory in each.memories.items()},
         "used": dict(each.usage),
         "work_cycles": each.work,

@@ -172,7 +172,7 @@ def _population(top: Population | NeuronArray) -> dict[str, Any]:
         memories = {
             "weights": {
                 "rows": len(top.weights.rows),
-                "store": top.weights.store.name.lower().replace("_", "-"),
+                "store": top.weights.store.word,
                 "width": top.population.weight_width * top.lanes,
                 "content": "lane 0 lowest; "
                 + (

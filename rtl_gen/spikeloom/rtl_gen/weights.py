@@ -36,6 +36,11 @@ class WeightStore(enum.Enum):
         return self.value[0]
 
     @property
+    def word(self) -> str:
+        """What files call it."""
+        return self.name.lower().replace("_", "-")
+
+    @property
     def loaded(self) -> bool:
         return self.value[1]
 
