@@ -84,8 +84,6 @@ class Lookup(wiring.Component):
     i: stream.Interface
     o: stream.Interface
 
-    latency = 1
-
     def __init__(
         self, event: data.StructLayout, tables: ScatterTables, words: _Words, places: Sequence[int]
     ) -> None:
@@ -152,8 +150,6 @@ class Expander(wiring.Component):
 
     i: stream.Interface
     o: stream.Interface
-
-    latency = 2
 
     def __init__(self, tables: ScatterTables, words: _Words) -> None:
         self.tables = tables
@@ -232,8 +228,6 @@ class RowCounter(wiring.Component):
     i: stream.Interface
     o: stream.Interface
 
-    latency = 1
-
     def __init__(self, words: _Words) -> None:
         self.words = words
         super().__init__(
@@ -274,11 +268,6 @@ class Weigher(wiring.Component):
     weighed
         Layout of the weighed rows; its currents hold every product.
 
-    Attributes
-    ----------
-    latency : int
-        Cycles from a row's number to its weights, without back-pressure.
-
     Members
     -------
     i
@@ -292,8 +281,6 @@ class Weigher(wiring.Component):
     i: stream.Interface
     o: stream.Interface
     load: stream.Interface
-
-    latency = WeightMemory.latency
 
     def __init__(
         self,
