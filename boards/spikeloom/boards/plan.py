@@ -245,6 +245,7 @@ class _Planner:
         self._work = cache(self._work_of)
         self._runs = cache(self._runs_of)
         self._clock = cache(self._clock_of)
+        self._top = cache(self._top_of)
         self.plan = cache(self._plan)
 
     def suits(self, board: Board) -> bool:
@@ -423,7 +424,7 @@ class _Planner:
         ticks = self._predict(top, slice(None)).populations[output].ticks
         return (ticks[-1] - ticks[steps - 1]) / (samples - 1)
 
-    def _top(self, lanes: tuple[int, ...], stores: tuple[WeightStore, ...]) -> NetworkTop:
+    def _top_of(self, lanes: tuple[int, ...], stores: tuple[WeightStore, ...]) -> NetworkTop:
         return NetworkTop(self._network, lanes, stores)
 
     def _predict(self, top: NetworkTop, which: slice) -> Timing:
