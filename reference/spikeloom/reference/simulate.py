@@ -446,7 +446,7 @@ class _Run:
         for k in sorted(connections):
             connection = population.connections[k]
             counts = _delayed(self.signals[connection.source], connection.delay)
-            if counts.strides[1] == 0:  # the same in every step, as a view
+            if self.steps and counts.strides[1] == 0:  # the same in every step, as a view
                 drive = kernel.drive(k, counts[:, 0]).reshape(shape[0], 1, *shape[2:])
                 drive = np.broadcast_to(drive, shape)
             else:
