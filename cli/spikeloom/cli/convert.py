@@ -49,12 +49,13 @@ class ConversionOptions:
         Normalisation, "what decides the activation that a neuron can say at most"
     ] = Normalisation.ERROR
     percentile: Annotated[float, "percentile of the activations, where that decides"] = 99.9
-    per_channel: Annotated[bool, "whether each channel has its own"] = True
+    per_channel: Annotated[bool, "whether each channel has its own"] = False
     max_spikes: Annotated[int, "most spikes of a neuron in a step, 2**n - 1"] = 7
     v_init: Annotated[float, "potential at the first step, in thresholds"] = 0.5
     bias_correction: Annotated[bool, "whether biases make up for what rates lack"] = True
     coding: Annotated[Coding, "how inputs become steps"] = Coding.CONSTANT
     seed: Annotated[int, "seed of a coding by chance"] = 0
+    weight_width: Annotated[int, "bits of the weights that the hardware will have"] = 8
 
 
 def add_parser(commands: Any) -> None:
@@ -88,9 +89,6 @@ def add_parser(commands: Any) -> None:
         "--until", type=int, default=32, metavar="INT", help="steps to measure (default 32)"
     )
     parser.add_argument(
-        "--weight-width", type=int, default=8, metavar="INT", help="bits of a weight (default 8)"
-    )
-    parser.add_argument(
         "-o", "--output", type=Path, required=True, metavar="MODEL.nir", help="file to write"
     )
     parser.add_argument(
@@ -117,9 +115,7 @@ class _Samples:
 def _run(arguments: argparse.Namespace) -> int:
     given = from_arguments(ConversionOptions, arguments)
     options = Conversion(**{each.name: getattr(given, each.name) for each in fields(Conversion)})
-    precision = Precision(
-        weight_width=arguments.weight_width, scale=Scale.NEURON, state_fraction=None
-    )
+    precision = Precision(weight_width=given.weight_width, scale=Scale.NEURON, state_fraction=None)
     _check(arguments)
     samples = _read_samples(arguments)
     with progress(quiet=arguments.json) as bars:
@@ -254,7 +250,6 @@ def _measure(
     return ConversionReport(
         model=arguments.model.name,
         options=options,
-        weight_width=precision.weight_width,
         samples=len(labels),
         ann_correct=int(np.sum(decided == labels)),
         correct=course.correct.tolist(),
@@ -280,7 +275,8 @@ def _print(
     if report is not None:
         say(
             f"{report.model}: {100 * report.ann_correct / report.samples:.2f} % of"
-            f" {report.samples:,} samples; as spikes, weights of {report.weight_width} bits:"
+            f" {report.samples:,} samples; as spikes with weights of"
+            f" {report.options.weight_width} bits:"
         )
         rows = [
             [

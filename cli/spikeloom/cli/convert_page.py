@@ -22,7 +22,7 @@ class ConversionReport:
 
     Attributes
     ----------
-    model, options, weight_width
+    model, options
         What was converted, and how.
     samples, ann_correct
         How many samples there were, and how many the trained network decides rightly.
@@ -34,7 +34,6 @@ class ConversionReport:
 
     model: str
     options: Conversion
-    weight_width: int
     samples: int
     ann_correct: int
     correct: list[int]
@@ -62,7 +61,7 @@ class ConversionReport:
                 "bias_correction": options.bias_correction,
                 "coding": options.coding.value,
             },
-            "weight_width": self.weight_width,
+            "weight_width": options.weight_width,
             "samples": self.samples,
             "ann_correct": self.ann_correct,
             "correct": self.correct,
@@ -100,7 +99,7 @@ def _facts(report: ConversionReport) -> dict[str, str]:
         "spikes a step": f"up to {options.max_spikes}",
         "biases": "corrected" if options.bias_correction else "as trained",
         "input": options.coding.value,
-        "weights": f"{report.weight_width} bits",
+        "weights": f"{options.weight_width} bits",
     }
 
 

@@ -2,7 +2,7 @@
 
 import enum
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,15 +11,19 @@ from numpy.typing import NDArray
 from spikeloom.reference.ann import ReLUNetwork, activations, in_single_precision
 from spikeloom.reference.coding import Coding, encode
 from spikeloom.reference.fixed import exact_integer
-from spikeloom.reference.maps import apply_maps
-from spikeloom.reference.network import FloatPopulation, schedule
+from spikeloom.reference.fold import scaled_sources
+from spikeloom.reference.maps import Diagonal, Weighted, apply_maps
+from spikeloom.reference.network import Connection, schedule
+from spikeloom.reference.precision import Precision
 from spikeloom.reference.profile import IAF, check_spike_rule
+from spikeloom.reference.scaling import with_weights
+from spikeloom.reference.weight_rounding import rounded_weights
 
 __all__ = ["Conversion", "Meaning", "Normalisation", "calibrate"]
 
 Array = NDArray[Any]
 
-SHARES = np.geomspace(0.15, 1.1, 24)
+SHARES = np.geomspace(0.3, 1.5, 24)
 """Parts of the largest activation that are tried as the ceiling where the error decides."""
 CORRECTIONS = 4
 """Rounds of bias correction; each starts from the error that the last one left."""
@@ -67,9 +71,10 @@ class Conversion:
         What decides the ceilings, and the percentile where that does.
     per_channel
         Whether each channel of a convolution, or neuron of a dense layer, has a ceiling of its
-        own. A spike's meaning then differs by channel, also at both ends of a residual
-        connection, which gets the ratio of the two as its weight (Kim et al., "Spiking-YOLO:
-        spiking neural network for energy-efficient object detection", AAAI 2020).
+        own, which helps in the first few steps and spreads the weights of what follows, so that
+        they are rounded coarsely. A spike's meaning then differs by channel, also at both ends of
+        a residual connection, which gets the ratio of the two as its weight (Kim et al.,
+        "Spiking-YOLO: spiking neural network for energy-efficient object detection", AAAI 2020).
     max_spikes
         The most spikes in a step: 1, or ``2**n - 1``. With more a spike stands for less, so that
         few steps say more.
@@ -85,6 +90,11 @@ class Conversion:
         How inputs become steps.
     seed
         Of a coding by chance.
+    weight_width
+        Bits of the weights that the hardware will have, 2 to 16: they are rounded first, with a
+        scale for each channel, so that what is learned makes up for that (after Nagel et al.,
+        "Data-free quantization through weight equalization and bias correction", ICCV 2019).
+        ``None`` leaves them as they are.
 
     Raises
     ------
@@ -97,12 +107,13 @@ class Conversion:
     steps: int = 16
     normalisation: Normalisation = Normalisation.ERROR
     percentile: float = 99.9
-    per_channel: bool = True
+    per_channel: bool = False
     max_spikes: int = 1
     v_init: float = 0.5
     bias_correction: bool = False
     coding: Coding = Coding.CONSTANT
     seed: int = 0
+    weight_width: int | None = None
 
     def __post_init__(self) -> None:
         for name, kind in (("normalisation", Normalisation), ("coding", Coding)):
@@ -117,6 +128,8 @@ class Conversion:
         if not 0 <= self.v_init < 1:
             raise ValueError(f"v_init must be at least 0 and below 1, not {self.v_init!r}")
         check_spike_rule(IAF.reset, self.max_spikes, 0)
+        if self.weight_width is not None:
+            Precision(weight_width=self.weight_width)
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,10 +143,13 @@ class Meaning:
         that broadcasts to the population's.
     biases
         The bias of each population.
+    connections
+        Those of each population, which make activations of its sources' spikes.
     """
 
     units: Mapping[str, Array]
     biases: Mapping[str, Array]
+    connections: Mapping[str, tuple[Connection, ...]]
 
 
 def calibrate(ann: ReLUNetwork, samples: Array, options: Conversion) -> Meaning:
@@ -154,7 +170,7 @@ def calibrate(ann: ReLUNetwork, samples: Array, options: Conversion) -> Meaning:
     calibrator = _Calibrator(ann, samples, options)
     for (name,) in schedule(ann.network.populations):
         calibrator.learn(name)
-    return Meaning(calibrator.units, calibrator.biases)
+    return Meaning(calibrator.units, calibrator.biases, calibrator.connections)
 
 
 class _Calibrator:
@@ -175,23 +191,41 @@ class _Calibrator:
             self.sent[source] = coded.astype(np.float32)
         self.units: dict[str, Array] = {source: np.ones(1, np.float32)}
         self.biases: dict[str, Array] = {}
+        self.connections: dict[str, tuple[Connection, ...]] = {}
 
     def learn(self, name: str) -> None:
         population = self.ann.network.populations[name]
         bias = np.asarray(population.neuron.bias, dtype=np.float32)
         self.biases[name] = np.broadcast_to(bias, population.shape)
-        current = self._current(population) if self.simulates else np.zeros(0)
+        self.connections[name] = self._connections(name)
+        current = self._current(name) if self.simulates else np.zeros(0)
         if name in self.ann.ceilings:
             self.units[name] = self._unit(name, current)
         if self.options.bias_correction:
             self._correct(name, current)
         if self.simulates and name in self.ann.ceilings:
-            self.sent[name] = self.units[name] * self._spikes(name, current, self.units[name])
+            self.sent[name] = self._spikes(name, current, self.units[name])
 
-    def _current(self, population: FloatPopulation) -> Array:
+    def _connections(self, name: str) -> tuple[Connection, ...]:
+        """Those that take the sources' spikes, with weights that a word has."""
+        population = self.ann.network.populations[name]
+        connections = tuple(
+            _heard(each, self.units[each.source], population.shape)
+            for each in population.connections
+        )
+        if self.options.weight_width is None:
+            return connections
+        # What goes out is compared with each other, so all weights share a scale.
+        shared = name not in self.ann.ceilings
+        return rounded_weights(
+            connections, population.shape, self.options.weight_width, shared=shared
+        )
+
+    def _current(self, name: str) -> Array:
         """What arrives in each step, without the bias."""
+        population = self.ann.network.populations[name]
         total: Any = 0.0
-        for each in population.connections:
+        for each in self.connections[name]:
             sent = self.sent[each.source]
             current = apply_maps(in_single_precision(each.maps), sent.reshape(-1, *sent.shape[2:]))
             total = total + current.reshape(*sent.shape[:2], *population.shape)
@@ -267,3 +301,19 @@ class _Calibrator:
                 best, least = self.biases[name], error
             self.biases[name] = (self.biases[name] + missing[0]).astype(np.float32)
         self.biases[name] = best
+
+
+def _heard(connection: Connection, unit: Array, shape: tuple[int, ...]) -> Connection:
+    """A connection that takes spikes, each of which stands for a unit."""
+    maps = list(with_weights(connection.maps, shape))
+    (k,) = (k for k, each in enumerate(maps) if isinstance(each, Weighted))
+    weighted: Any = maps[k]
+    each = np.broadcast_to(unit.astype(np.float64), maps[0].input_shape)
+    scaled = scaled_sources(Diagonal(each), maps[:k], weighted)
+    if scaled is None:
+        raise ValueError(
+            f"the weights from {connection.source!r} are shared by units whose spikes stand for"
+            " different numbers; a conversion with one number a layer helps"
+        )
+    maps[k] = scaled
+    return replace(connection, maps=tuple(maps))

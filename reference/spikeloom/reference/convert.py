@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from spikeloom.reference.ann import ReLUNetwork, relu_network
 from spikeloom.reference.calibrate import Conversion, Meaning, calibrate
 from spikeloom.reference.coding import Coding
-from spikeloom.reference.fold import scaled_sources, scaled_targets
+from spikeloom.reference.fold import scaled_targets
 from spikeloom.reference.graph import Graph
 from spikeloom.reference.maps import Diagonal, Weighted
 from spikeloom.reference.network import Connection, FloatNetwork, FloatPopulation
@@ -24,7 +24,6 @@ from spikeloom.reference.network_graph import network_graph
 from spikeloom.reference.neuron_float import FloatNeuron
 from spikeloom.reference.nir_network import network_of
 from spikeloom.reference.profile import IAF
-from spikeloom.reference.scaling import with_weights
 
 __all__ = ["Converted", "convert"]
 
@@ -110,8 +109,7 @@ def _spiking(ann: ReLUNetwork, meaning: Meaning, options: Conversion) -> FloatNe
             shape=population.shape,
             neuron=neuron,
             connections=tuple(
-                _scaled(each, meaning.units[each.source], unit, population.shape)
-                for each in population.connections
+                _scaled(each, unit, population.shape) for each in meaning.connections[name]
             ),
         )
     if options.coding is Coding.FIRST_SPIKE:
@@ -140,23 +138,16 @@ def _held(
     return result
 
 
-def _scaled(
-    connection: Connection, before: Array, after: Array, shape: tuple[int, ...]
-) -> Connection:
-    """A connection from spikes that stand for one number to such as stand for another."""
-    maps = list(with_weights(connection.maps, shape))
+def _scaled(connection: Connection, unit: Array, shape: tuple[int, ...]) -> Connection:
+    """A connection that counts in thresholds."""
+    maps = list(connection.maps)
     (k,) = (k for k, each in enumerate(maps) if isinstance(each, Weighted))
     weighted: Any = maps[k]
-    first = maps[0].input_shape
-    unit = np.broadcast_to(before.astype(np.float64), first)
-    scaled = scaled_sources(Diagonal(unit), maps[:k], weighted)
-    if scaled is not None:
-        target = Diagonal(np.broadcast_to(1 / after, shape))
-        scaled = scaled_targets(scaled, maps[k + 1 :], target)
+    scaled = scaled_targets(weighted, maps[k + 1 :], Diagonal(np.broadcast_to(1 / unit, shape)))
     if scaled is None:
         raise ValueError(
             f"the weights from {connection.source!r} are shared by units whose spikes stand for"
             " different numbers; a conversion with one number a layer helps"
         )
     maps[k] = scaled
-    return Connection(source=connection.source, maps=tuple(maps), delay=connection.delay)
+    return replace(connection, maps=tuple(maps))

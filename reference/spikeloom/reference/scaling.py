@@ -1,9 +1,10 @@
 """Scales of a fixed-point network: how many units of a word stand for 1."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,7 @@ __all__ = [
     "MOST_FRACTION",
     "PopulationScale",
     "is_sum",
+    "largest_weights",
     "plan_scales",
     "total_gain",
     "with_weights",
@@ -161,26 +163,32 @@ class _Planner:
     def _finest_unit(self, population: FloatPopulation) -> float:
         return min(map(self._coarsest, population.connections), default=1.0)
 
+    def _finer_bits(self, population: FloatPopulation) -> int:
+        """Bits of the state for what is finer than a spike."""
+        return math.ceil(-math.log2(min(1.0, self._finest_unit(population))))
+
     def _weight_scale(self, name: str) -> NDArray[Any]:
         """Weight units for a potential of 1, one number or one for each neuron."""
         population = self.network.populations[name]
-        gain = np.abs(total_gain(population.neuron))
         # Potentials that go out are compared with each other, so they share a unit.
         shared = self.precision.scale is not Scale.NEURON or (
             population.neuron.v_th is None and name in self.network.outputs.values()
         )
-        largest = np.zeros(population.shape)
-        for connection in population.connections:
-            weighted, after = _weighted(connection.maps, population.shape)
-            high = _high(weighted, self.precision.percentile, shared)
-            unit = self._coarsest(connection)
-            largest = np.maximum(largest, _onto(weighted, high, after, population.shape) * unit)
-        largest = largest * gain
+        units = [self._coarsest(each) for each in population.connections]
+        largest = largest_weights(
+            population.connections,
+            population.shape,
+            units,
+            percentile=self.precision.percentile,
+            shared=shared,
+        )
+        largest = largest * np.abs(total_gain(population.neuron))
         if not shared:
             # Not so fine that a threshold would leave no room for what passes it.
             finer = self.precision.state_fraction
             left = HEADROOM if finer is None else finer + 1
-            room = 2.0 ** max(0, self.precision.state_width - 1 - left)
+            width = self.precision.state_width + self._finer_bits(population)
+            room = 2.0 ** max(0, width - 1 - left)
             threshold = population.neuron.threshold
             least = 0.0 if threshold is None else self.most_weight / room * np.abs(threshold)
             least = np.where(largest > 0, np.maximum(largest, least), self.most_weight)
@@ -228,7 +236,7 @@ class _Planner:
         asked = self.precision.state_width
         if is_sum(population.neuron):
             return 1 + math.ceil(math.log2(self._largest_sum(population, state))), 0
-        finer = math.ceil(-math.log2(min(1.0, self._finest_unit(population))))
+        finer = self._finer_bits(population)
         threshold = population.neuron.threshold
         if not finer:
             return 0, asked
@@ -271,6 +279,35 @@ def is_sum(neuron: FloatNeuron) -> bool:
 def total_gain(neuron: FloatNeuron) -> Any:
     """The factor between what arrives and what it adds to the potential in the same step."""
     return neuron.synapse_gain * neuron.gain
+
+
+def largest_weights(
+    connections: Sequence[Connection],
+    shape: Shape,
+    units: Iterable[float] = repeat(1.0),
+    *,
+    percentile: float = 100.0,
+    shared: bool = False,
+) -> NDArray[Any]:
+    """The largest magnitude of the weights that lead to each neuron.
+
+    Parameters
+    ----------
+    connections, shape
+        Of a population.
+    units
+        A factor for the weights of each connection.
+    percentile
+        Of the magnitudes, those that are not 0, instead of the largest.
+    shared
+        Whether the percentile is that of all neurons' weights.
+    """
+    largest = np.zeros(shape)
+    for connection, unit in zip(connections, units, strict=False):
+        weighted, after = _weighted(connection.maps, shape)
+        high = _high(weighted, percentile, shared)
+        largest = np.maximum(largest, _onto(weighted, high, after, shape) * unit)
+    return largest
 
 
 def with_weights(maps: tuple[Map, ...], shape: Shape) -> tuple[Map, ...]:
