@@ -229,7 +229,7 @@ def test_data_that_is_no_integers(run, network, tmp_path):
     np.save(path, np.full((3, 5, 12), 0.5))
     code, _, complaint = run("plan", network, path)
     assert code == 2
-    assert f"input in {path} must hold integers" in complaint
+    assert "input must be of integers in fixed point, not 0.5" in complaint
 
 
 def plan_text(**changes):

@@ -1,7 +1,6 @@
 """``spikeloom convert``: a trained ReLU network as a spiking one."""
 
 import argparse
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -13,8 +12,16 @@ from rich.progress import Progress
 
 from spikeloom.cli.convert_page import ConversionReport, render_conversion
 from spikeloom.cli.options import add_arguments, from_arguments
+from spikeloom.cli.precision import (
+    CALIBRATION,
+    PrecisionOptions,
+    fixed_inputs,
+    fixed_network,
+    precision_of,
+)
 from spikeloom.cli.progress import print_json, print_table, progress, say, task
 from spikeloom.cli.runs import batches
+from spikeloom.cli.stimulus import Data
 from spikeloom.reference.ann import activations
 from spikeloom.reference.array_file import read_array, read_arrays
 from spikeloom.reference.calibrate import Conversion, Normalisation
@@ -23,19 +30,20 @@ from spikeloom.reference.convert import Converted, convert
 from spikeloom.reference.graph import Graph, Shape
 from spikeloom.reference.latency import Progress as Course
 from spikeloom.reference.latency import early_stop, measure_progress
-from spikeloom.reference.network import FixedInput, FixedNetwork
+from spikeloom.reference.network import FixedNetwork
 from spikeloom.reference.nir_export import write_nir
-from spikeloom.reference.precision import Precision, Scale
-from spikeloom.reference.quantize import quantize
+from spikeloom.reference.precision import Scale
+from spikeloom.reference.profile import IAF
 from spikeloom.reference.simulate import trace_outputs
+from spikeloom.reference.whole_file import whole_file
 from spikeloom.rtl_gen.output import write_whole
 
 __all__ = ["add_parser"]
 
 Array = NDArray[Any]
 
-_CALIBRATED = 32
-"""Samples that the places of potentials follow."""
+_FRACTION = 8
+"""Fraction bits of what comes in as a constant."""
 _SHOWN = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 """Numbers of steps that are printed; the page and --json have all."""
 
@@ -95,7 +103,7 @@ def add_parser(commands: Any) -> None:
         "--stimulus",
         type=Path,
         metavar="OUT.npz",
-        help="file to write with what was measured, step by step, for the other commands",
+        help="file to write with all samples, step by step, for the other commands",
     )
     parser.add_argument("--page", type=Path, metavar="OUT.html", help="page to draw the result on")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
@@ -105,17 +113,29 @@ def add_parser(commands: Any) -> None:
 
 @dataclass(frozen=True, eq=False)
 class _Samples:
-    """Inputs and labels, for calibration and for measurement."""
+    """All inputs and labels; the first so many calibrate, and those from another on measure."""
 
-    calibration: Array
-    x: Array
-    y: Array | None
+    every: Array
+    labels: Array | None
+    calibrating: int
+    measured_from: int
+
+    @property
+    def calibration(self) -> Array:
+        return self.every[: self.calibrating]
+
+    @property
+    def x(self) -> Array:
+        return self.every[self.measured_from :]
+
+    @property
+    def y(self) -> Array | None:
+        return None if self.labels is None else self.labels[self.measured_from :]
 
 
 def _run(arguments: argparse.Namespace) -> int:
     given = from_arguments(ConversionOptions, arguments)
     options = Conversion(**{each.name: getattr(given, each.name) for each in fields(Conversion)})
-    precision = Precision(weight_width=given.weight_width, scale=Scale.NEURON, state_fraction=None)
     _check(arguments)
     samples = _read_samples(arguments)
     with progress(quiet=arguments.json) as bars:
@@ -126,11 +146,12 @@ def _run(arguments: argparse.Namespace) -> int:
         write_nir(converted.graph, arguments.output)
         report = None
         if samples.y is not None:
-            report = _measure(bars, arguments, converted, precision, samples)
+            report = _measure(bars, arguments, converted, samples)
     if arguments.stimulus is not None:
-        coded = encode(samples.x, arguments.until, options.coding, seed=options.seed)
-        labels: dict[str, Any] = {} if samples.y is None else {"y": samples.y}
-        np.savez_compressed(arguments.stimulus, x=coded, **labels)
+        coded = encode(samples.every, arguments.until, options.coding, seed=options.seed)
+        labels: dict[str, Any] = {} if samples.labels is None else {"y": samples.labels}
+        with whole_file(arguments.stimulus) as part, part.open("wb") as file:
+            np.savez_compressed(file, x=coded, **labels)
     if report is not None and arguments.page is not None:
         write_whole(arguments.page, render_conversion(report))
     if arguments.json:
@@ -195,28 +216,27 @@ def _read_samples(arguments: argparse.Namespace) -> _Samples:
         raise ValueError("--page must go with labels: y in the data's .npz, or --labels")
     x = x.astype(np.float32)
     some = arguments.calibration if len(x) > arguments.calibration else 0
-    return _Samples(x[: some or len(x)], x[some:], None if y is None else y[some:])
+    return _Samples(x, y, some or len(x), some)
 
 
-def _fixed(converted: Converted, precision: Precision, samples: _Samples) -> FixedNetwork:
-    """The network in integers, for inputs in 256ths or for spikes."""
+def _fixed(converted: Converted, samples: _Samples, until: int) -> FixedNetwork:
+    """The network as the other commands make it of the file with the words that are printed."""
     options = converted.options
-    ((name, shape),) = converted.ann.network.inputs.items()
-    spikes = options.coding is not Coding.CONSTANT
-    every_input = np.concatenate([samples.calibration, samples.x])
-    low, high = min(0.0, float(every_input.min())), max(1 / 256, float(every_input.max()))
-    source = FixedInput(
-        shape=shape,
-        low=0 if spikes else math.floor(low * 256),
-        high=1 if spikes else math.ceil(high * 256),
-        fraction_bits=0 if spikes else 8,
-    )
-    some = samples.calibration[:_CALIBRATED]
-    return quantize(
-        converted.network,
-        precision,
-        inputs={name: source},
-        calibration=encode(some, options.steps, options.coding, seed=options.seed),
+    (name,) = converted.ann.network.inputs
+    words = _words(options)
+    some = encode(samples.calibration[:CALIBRATION], until, options.coding, seed=options.seed)
+    ranges = samples.every[:, None] if options.coding is Coding.CONSTANT else some
+    inputs = fixed_inputs(converted.network, Data({name: ranges}), words, IAF)
+    return fixed_network(converted.network, precision_of(words), inputs, Data({name: some}))
+
+
+def _words(options: Conversion) -> PrecisionOptions:
+    """How the hardware says the numbers."""
+    return PrecisionOptions(
+        weight_width=options.weight_width or PrecisionOptions.weight_width,
+        scale=Scale.NEURON,
+        state_fraction=None,
+        input_fraction=_FRACTION if options.coding is Coding.CONSTANT else 0,
     )
 
 
@@ -224,10 +244,9 @@ def _measure(
     bars: Progress,
     arguments: argparse.Namespace,
     converted: Converted,
-    precision: Precision,
     samples: _Samples,
 ) -> ConversionReport:
-    fixed = _fixed(converted, precision, samples)
+    fixed = _fixed(converted, samples, arguments.until)
     labels: Any = samples.y
     groups = batches(fixed, len(samples.x), arguments.until)
     bar = bars.add_task("running in fixed point", total=len(samples.x))
@@ -240,7 +259,7 @@ def _measure(
             scores.append(next(reversed(activations(converted.ann, some).values())))
             coded: Any = encode(some, arguments.until, options.coding, seed=options.seed + k)
             if options.coding is Coding.CONSTANT:
-                coded = np.rint(np.ldexp(coded.astype(np.float64), 8)).astype(np.int64)
+                coded = np.rint(np.ldexp(coded.astype(np.float64), _FRACTION)).astype(np.int64)
             yield coded
             bars.update(bar, completed=each.start)
 
@@ -297,9 +316,12 @@ def _print(
                 f" {100 * correct / report.samples:.2f} %"
             )
     say(f"written: {arguments.output}")
-    fraction = " --input-fraction 8" if options.coding is Coding.CONSTANT else ""
-    say(
-        "try: spikeloom simulate"
-        f" {arguments.output} DATA --profile iaf --fixed --scale neuron --state-fraction auto"
-        f"{fraction}"
-    )
+    words = "--profile iaf --scale neuron --state-fraction auto"
+    if options.coding is Coding.CONSTANT:
+        words += f" --input-fraction {_FRACTION}"
+    if options.weight_width not in (None, PrecisionOptions.weight_width):
+        words += f" --weight-width {options.weight_width}"
+    model, data = arguments.output, arguments.stimulus or "STEPS.npz"
+    say(f"next: spikeloom simulate {model} {data} --fixed {words}")
+    folder = model.with_suffix("")
+    say(f"or: spikeloom generate {model} --calibration {data} {words} -o {folder}")

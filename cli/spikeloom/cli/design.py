@@ -13,7 +13,6 @@ from spikeloom.cli.files import read_array
 from spikeloom.cli.model import read_network
 from spikeloom.cli.options import (
     DesignOptions,
-    FixedOptions,
     LayerOptions,
     NeuronOptions,
     VectorOptions,
@@ -22,16 +21,21 @@ from spikeloom.cli.options import (
     refuse_options,
 )
 from spikeloom.cli.plan_file import planned_top
+from spikeloom.cli.precision import (
+    FixedOptions,
+    fixed_inputs,
+    fixed_network,
+    precision_of,
+)
 from spikeloom.cli.profile_options import ProfileOptions, given_profile, required_profile
+from spikeloom.cli.stimulus import read_data
 from spikeloom.reference.dense import FloatDense, float_stack
 from spikeloom.reference.fixed import IntArray
-from spikeloom.reference.network import FixedInput, FixedNetwork, FloatNetwork
+from spikeloom.reference.network import FixedNetwork, FloatNetwork
 from spikeloom.reference.neuron_fixed import NeuronConfig
 from spikeloom.reference.neuron_float import FloatNeuron
 from spikeloom.reference.neuron_rounding import quantize_neurons
-from spikeloom.reference.precision import Precision
 from spikeloom.reference.profile import Decay, Profile
-from spikeloom.reference.quantize import quantize
 from spikeloom.reference.scenario import Scenario
 from spikeloom.rtl_gen.network import NetworkTop
 from spikeloom.rtl_gen.neuron import NeuronArray
@@ -59,7 +63,9 @@ _ARRAY_ONLY: Mapping[type, tuple[str, ...]] = {
     FixedOptions: ("current_width", "unit"),
 }
 _NETWORK_ONLY: Mapping[type, tuple[str, ...]] = {
-    FixedOptions: ("weight_width", "state_fraction", "max_count", "scale")
+    FixedOptions: (
+        *("weight_width", "state_fraction", "scale", "percentile", "max_count", "input_fraction"),
+    )
 }
 
 # Options of a profile that say something of synapses, loops and neurons without a time constant,
@@ -133,8 +139,9 @@ def array_design(arguments: argparse.Namespace, tables: dict[str, Any]) -> UserD
     fixed = from_arguments(FixedOptions, arguments, tables.get("fixed"))
     design = from_arguments(DesignOptions, arguments, tables.get("design"))
     refuse_options(_NETWORK_ONLY, arguments, tables, "a neuron array")
-    if getattr(arguments, "plan", None) is not None:
-        raise ValueError("--plan has no effect on a neuron array; leave it out")
+    for name in ("plan", "calibration"):
+        if getattr(arguments, name, None) is not None:
+            raise ValueError(f"--{name} has no effect on a neuron array; leave it out")
     if not 1 <= design.neurons <= _MOST_NEURONS:
         raise ValueError(f"neurons must be 1 to {_MOST_NEURONS}, not {design.neurons}")
     unit = fixed.unit
@@ -192,7 +199,8 @@ def network_design(
         except ValueError as error:
             raise ValueError(f"layer {k} is wrong: {error}") from error
         lanes.append(design.lanes if options.lanes is None else options.lanes)
-    top = _top(arguments, _quantized(float_stack(layers), fixed), lanes)
+    quantized = _quantized(arguments, float_stack(layers), fixed, neuron.profile)
+    top = _top(arguments, quantized, lanes)
     return UserDesign(top, _module(design, "network"), top.network.profile, neuron.profile.dt)
 
 
@@ -209,7 +217,7 @@ def nir_design(arguments: argparse.Namespace) -> UserDesign:
     design = from_arguments(DesignOptions, arguments)
     refuse_options({**_ARRAY_ONLY, **_NEURON_ONLY}, arguments, {}, "a NIR file")
     network, _ = read_network(arguments.config, profile)
-    top = _top(arguments, _quantized(network, fixed), design.lanes)
+    top = _top(arguments, _quantized(arguments, network, fixed, profile), design.lanes)
     return UserDesign(top, _module(design, "network"), profile.name, profile.dt)
 
 
@@ -223,19 +231,14 @@ def _top(
     return planned_top(network, arguments.plan)
 
 
-def _quantized(network: FloatNetwork, fixed: FixedOptions) -> FixedNetwork:
-    precision = Precision(
-        weight_width=fixed.weight_width,
-        state_width=fixed.state_width,
-        state_fraction=fixed.state_fraction,
-        decay_fraction=fixed.decay_fraction,
-        scale=fixed.scale,
-    )
-    inputs = {
-        name: FixedInput(shape=shape, high=fixed.max_count)
-        for name, shape in network.inputs.items()
-    }
-    return quantize(network, precision, inputs=inputs)
+def _quantized(
+    arguments: argparse.Namespace, network: FloatNetwork, fixed: FixedOptions, profile: Profile
+) -> FixedNetwork:
+    data = None
+    if arguments.calibration is not None:
+        data = read_data(arguments.calibration, network.inputs, dt=profile.dt)
+    inputs = fixed_inputs(network, data, fixed, profile)
+    return fixed_network(network, precision_of(fixed), inputs, data)
 
 
 def random_scenario(top: Design, vectors: VectorOptions) -> Scenario:

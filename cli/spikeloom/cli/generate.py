@@ -14,15 +14,16 @@ from spikeloom.cli.design import (
 from spikeloom.cli.files import read_toml
 from spikeloom.cli.options import (
     DesignOptions,
-    FixedOptions,
     NeuronOptions,
     VectorOptions,
     add_arguments,
     from_arguments,
     given_words,
 )
+from spikeloom.cli.precision import FixedOptions
 from spikeloom.cli.profile_options import ProfileOptions
 from spikeloom.cli.progress import console, print_json, progress, task
+from spikeloom.cli.stimulus import DATA_HELP
 from spikeloom.rtl_gen.network import NetworkTop
 from spikeloom.rtl_gen.output import check_output
 from spikeloom.sim.bundle import write_bundle
@@ -71,6 +72,13 @@ def add_design_arguments(parser: argparse.ArgumentParser, *, lanes: bool = True)
         help="NIR file of a network, or TOML file of a network ([[layer]] tables) or an array;"
         " options overrule it",
     )
+    parser.add_argument(
+        "--calibration",
+        type=Path,
+        metavar="DATA",
+        help="samples that show what comes in: the ranges of the inputs, and what a state fraction"
+        f" of auto follows; {DATA_HELP}",
+    )
     for group in _GROUPS:
         add_arguments(parser, group, leave_out="" if lanes else "lanes")
 
@@ -78,6 +86,8 @@ def add_design_arguments(parser: argparse.ArgumentParser, *, lanes: bool = True)
 def design_words(arguments: argparse.Namespace) -> list[str]:
     """The words of a command line that say again which design is meant."""
     words = [str(arguments.config)]
+    if arguments.calibration is not None:
+        words.append(f"--calibration={arguments.calibration}")
     for group in _GROUPS:
         words += given_words(group, arguments)
     return words

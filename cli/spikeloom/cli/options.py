@@ -6,11 +6,8 @@ from dataclasses import dataclass, fields
 from enum import Enum
 from typing import Annotated, Any, TypeVar, get_args, get_type_hints
 
-from spikeloom.reference.precision import Scale
-
 __all__ = [
     "DesignOptions",
-    "FixedOptions",
     "LayerOptions",
     "NeuronOptions",
     "Spelling",
@@ -59,23 +56,6 @@ class NeuronOptions:
     v_leak: Annotated[float, "constant leak, where the decay is constant"] = 0.0
     bias: Annotated[float, "current added in every step"] = 0.0
     v_min: Annotated[float | None, "floor of the potential"] = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class FixedOptions:
-    """Widths in bits: ``[fixed]``."""
-
-    state_width: Annotated[int, "bits of the membrane potential, 4 to 32"] = 16
-    current_width: Annotated[int, "bits of an array's input current, 2 to 48"] = 16
-    decay_fraction: Annotated[int, "fraction bits of a decay multiplier, 1 to 16"] = 8
-    weight_width: Annotated[int, "bits of a network's weights, 2 to 16"] = 8
-    state_fraction: Annotated[int, "fraction bits that potentials have and weights have not"] = 0
-    scale: Annotated[Scale, "whose weights share a scale"] = Scale.LAYER
-    max_count: Annotated[int, "most spikes of a network's input in a step"] = 1
-    unit: Annotated[
-        float | None,
-        "potential units for 1.0 in an array; by default v_th is a quarter of the range",
-    ] = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,6 +25,7 @@ from spikeloom.cli.generate import (
 )
 from spikeloom.cli.options import VectorOptions, add_arguments, from_arguments, refuse_options
 from spikeloom.cli.plan_file import plan_facts
+from spikeloom.cli.precision import FixedOptions, fixed_data
 from spikeloom.cli.progress import print_json, print_table, progress, say
 from spikeloom.cli.stimulus import DATA_HELP, read_data
 from spikeloom.reference.fixed import IntArray
@@ -159,11 +160,9 @@ def _stimulus(
     refuse_options({VectorOptions: names}, arguments, {}, "a plan with data")
     limit = _SAMPLES if arguments.limit is None else arguments.limit
     shapes = {name: each.shape for name, each in network.inputs.items()}
-    (signal,) = read_data(arguments.data, shapes, dt=dt, limit=limit).signals.values()
-    if signal.dtype.kind == "f":
-        if not np.all(signal == np.rint(signal)):
-            raise ValueError(f"input in {arguments.data} must hold integers")
-        signal = signal.astype(np.int64)
+    options = from_arguments(FixedOptions, arguments, tables.get("fixed"))
+    data = read_data(arguments.data, shapes, dt=dt, limit=limit)
+    (signal,) = fixed_data(data, options).values()
     return signal, str(arguments.data)
 
 

@@ -15,11 +15,19 @@ from spikeloom.reference.precision import Precision, Scale
 from spikeloom.reference.profile import Profile
 from spikeloom.reference.quantize import quantize
 
-__all__ = ["PrecisionOptions", "fixed_data", "fixed_inputs", "fixed_network", "precision_of"]
+__all__ = [
+    "CALIBRATION",
+    "FixedOptions",
+    "PrecisionOptions",
+    "fixed_data",
+    "fixed_inputs",
+    "fixed_network",
+    "precision_of",
+]
 
 Array = NDArray[Any]
 
-_CALIBRATION = 64
+CALIBRATION = 64
 """Samples that a state fraction of ``auto`` follows."""
 
 
@@ -32,7 +40,7 @@ class PrecisionOptions:
     state_fraction: Annotated[
         int | None,
         "fraction bits that the state has and weights have not; auto: as many as the first"
-        f" {_CALIBRATION} samples leave room for, up to 8",
+        f" {CALIBRATION} samples leave room for, up to 8",
         Spelling(none="auto"),
     ] = 0
     decay_fraction: Annotated[int, "fraction bits of a decay multiplier, 1 to 16"] = 8
@@ -42,6 +50,17 @@ class PrecisionOptions:
         None
     )
     input_fraction: Annotated[int, "fraction bits of an input of real numbers, 0 to 16"] = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class FixedOptions(PrecisionOptions):
+    """Widths in bits: ``[fixed]``."""
+
+    current_width: Annotated[int, "bits of an array's input current, 2 to 48"] = 16
+    unit: Annotated[
+        float | None,
+        "potential units for 1.0 in an array; by default v_th is a quarter of the range",
+    ] = None
 
 
 def precision_of(options: PrecisionOptions) -> Precision:
@@ -132,7 +151,7 @@ def fixed_network(
     """
     if precision.state_fraction is None and data is None:
         raise ValueError("--state-fraction must be a number where there are no data, not auto")
-    part = None if data is None else data.part(slice(_CALIBRATION))
+    part = None if data is None else data.part(slice(CALIBRATION))
     with finite_numbers(network, part):
         return quantize(
             network, precision, inputs=inputs, calibration=None if part is None else part.signals

@@ -19,13 +19,11 @@ The same recording gives the same bytes.
 """
 
 import math
-import os
 import re
 import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +31,7 @@ from numpy.typing import NDArray
 from spikeloom.reference.array_file import MAX_BYTES, read_arrays, reason_of
 from spikeloom.reference.nir_data import read_nir_data, write_nir_data
 from spikeloom.reference.simulate import Recording
+from spikeloom.reference.whole_file import whole_file
 
 __all__ = [
     "SUFFIXES",
@@ -73,7 +72,7 @@ def save_recording(recording: Recording, path: Path, *, dt: float = 1.0) -> None
     check_recording_path(path)
     if path.suffix == ".csv":
         text = _event_text(recording)
-    with _whole(path) as file:
+    with whole_file(path) as part, part.open("w+b") as file:
         if path.suffix == ".csv":
             file.write(text.encode())
         elif path.suffix == ".h5":
@@ -253,15 +252,3 @@ def _check_parts(path: Path, parts: Mapping[str, Mapping[str, Any]]) -> None:
         raise ValueError(f"{path} must be of one number of samples and steps, but is not")
     if not all(isinstance(each, int) for each in parts["overflows"].values()):
         raise ValueError(f"{path} must be a recording, but its overflows are no numbers")
-
-
-@contextmanager
-def _whole(path: Path) -> Iterator[BinaryIO]:
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with part.open("w+b") as file:
-            yield file
-        os.replace(part, path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise

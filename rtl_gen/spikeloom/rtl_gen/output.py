@@ -2,13 +2,13 @@
 
 import hashlib
 import json
-import os
-import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from spikeloom.reference.whole_file import beside, whole_file
 
 __all__ = ["MARKER", "check_output", "mark", "whole_folder", "write_whole"]
 
@@ -91,7 +91,7 @@ def whole_folder(path: Path, kind: str, *, editable: bool = True) -> Iterator[Pa
     check_output(path, kind)
     path = path.resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
-    part, old = _beside(path, "part"), _beside(path, "old")
+    part, old = beside(path, "part"), beside(path, "old")
     try:
         part.mkdir()
         yield part
@@ -118,17 +118,8 @@ def write_whole(path: Path, text: str) -> None:
     OSError
         If the file cannot be written. The earlier one is then as it was.
     """
-    part = _beside(path, "part")
-    try:
+    with whole_file(path) as part:
         part.write_text(text, encoding="utf-8", newline="\n")
-        os.replace(part, path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
-
-
-def _beside(path: Path, role: str) -> Path:
-    return path.with_name(f".{path.name}.{role}-{secrets.token_hex(4)}")
 
 
 def _facts(marker: Path) -> dict[str, Any]:
