@@ -1,11 +1,16 @@
 """``spikeloom convert``: what is lost, and that every other command takes the result."""
 
+import argparse
 import json
 
 import numpy as np
 import pytest
 
+from spikeloom.cli import convert as convert_module
+from spikeloom.cli.generate import add_design_arguments, read_design
 from spikeloom.reference.nir_import import read_nir
+from spikeloom.reference.simulate import trace_outputs
+from spikeloom.sim.tools import find_simulators
 
 onnx = pytest.importorskip("onnx", reason="ONNX is not installed: the extra onnx has it")
 
@@ -75,9 +80,9 @@ def test_loss_by_step(run, trained, samples, tmp_path):
 def test_other_commands_take_the_result(run, trained, samples, tmp_path, coding):
     """The same samples decided rightly as in simulate; inspect, quantize and generate go on."""
     stimulus = tmp_path / "steps.npz"
-    options = ("--stimulus", stimulus, "--until", 8, "--coding", coding)
+    options = ("--stimulus", stimulus, "--until", 8, "--coding", coding, "--calibration", 1000)
     answer = _convert(run, trained, samples, tmp_path, *options)
-    words = ["--profile", "iaf", "--scale", "neuron", "--state-fraction", 2]
+    words = ["--profile", "iaf", "--scale", "neuron", "--state-fraction", "auto"]
     words += ["--input-fraction", 8] if coding == "constant" else []
     code, output, complaint = run(
         "simulate", tmp_path / "m.nir", stimulus, "--fixed", "--json", *words
@@ -85,9 +90,57 @@ def test_other_commands_take_the_result(run, trained, samples, tmp_path, coding)
     assert (code, complaint) == (0, "")
     found = json.loads(output)
     assert found["steps"] == 8
-    assert abs(found["accuracy"]["correct"] - answer["correct"][7]) <= 0.01 * answer["samples"]
+    assert found["accuracy"]["correct"] == answer["correct"][7]
     assert run("inspect", tmp_path / "m.nir", "--profile", "iaf")[0] == 0
     assert run("quantize", tmp_path / "m.nir", stimulus, *words)[0] == 0
+
+
+def test_hardware_of_the_result(run, trained, samples, tmp_path):
+    """The network that was measured, with a read-out, in Verilog: equal in Icarus."""
+    if find_simulators()["icarus"].found is None:
+        pytest.skip("icarus is not installed")
+    stimulus, folder = tmp_path / "steps.npz", tmp_path / "hardware"
+    _convert(run, trained, samples, tmp_path, "--stimulus", stimulus, "--until", 8)
+    words = ["--calibration", stimulus, "--profile", "iaf", "--scale", "neuron"]
+    words += ["--state-fraction", "auto", "--input-fraction", 8]
+    words += ["--decide-within", 4, "--margin", 30, "--steps", 5]
+    assert run("generate", tmp_path / "m.nir", *words, "-o", folder)[0] == 0
+    sidecar = json.loads((folder / "network.json").read_text(encoding="utf-8"))
+    assert "decision__payload" in [each["name"] for each in sidecar["ports"]]
+    assert (folder / "vectors" / "decision.hex").read_text(encoding="ascii").count("\n") == 4
+    assert run("verify", folder, "--simulator", "icarus")[0] == 0
+
+
+@pytest.mark.parametrize("coding", ["constant", "rate"])
+def test_the_file_gives_the_network_that_was_measured(
+    run, trained, samples, tmp_path, monkeypatch, coding
+):
+    """Weights, shifts, thresholds and inputs of `generate` are those of `convert`, every one."""
+    made = []
+
+    def caught(network, *others):
+        made.append(network)
+        return trace_outputs(network, *others)
+
+    monkeypatch.setattr(convert_module, "trace_outputs", caught)
+    stimulus = tmp_path / "steps.npz"
+    options = ("--stimulus", stimulus, "--until", 8, "--coding", coding, "--weight-width", 6)
+    _convert(run, trained, samples, tmp_path, *options)
+    words = [f"--calibration={stimulus}", "--profile=iaf", "--scale=neuron"]
+    words += ["--state-fraction=auto", "--weight-width=6"]
+    words += ["--input-fraction=8"] if coding == "constant" else []
+    parser = argparse.ArgumentParser()
+    add_design_arguments(parser)
+    arguments = parser.parse_args([str(tmp_path / "m.nir"), *words])
+    network = read_design(arguments, {}).top.network
+    (measured,) = made
+    assert network.inputs == measured.inputs
+    for name, population in measured.populations.items():
+        other = network.populations[name]
+        assert other.neurons == population.neurons
+        for a, b in zip(other.connections, population.connections, strict=True):
+            assert a.shift == b.shift
+            assert np.array_equal(a.maps[-1].weight, b.maps[-1].weight)
 
 
 def test_page_and_print(run, trained, samples, tmp_path):

@@ -342,3 +342,33 @@ def test_wrong_options_with_a_nir_file(run, model, tmp_path, options, message):
     code, _, complaint = run("generate", model, *options, "-o", tmp_path / "out")
     assert (code, message in complaint) == (2, True), complaint
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--decide-within", 4), "--decide-within and --margin must be given together"),
+        (("--margin", 4), "--decide-within and --margin must be given together"),
+        (("--decide-within", 0, "--margin", 4), "steps must be at least 1, not 0"),
+        (("--decide-within", 3, "--margin", -4), "margin must be at least 0, not -4"),
+    ],
+)
+def test_wrong_readout(run, tmp_path, options, message):
+    config = _write_network(tmp_path)
+    code, output, complaint = run("generate", config, "-o", tmp_path / "out", *options)
+    assert (code, output) == (2, "")
+    assert complaint == f"spikeloom: {message}\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "what"),
+    [
+        (("--decide-within", 4, "--margin", 1), "--decide-within"),
+        (("--calibration", "steps.npz"), "--calibration"),
+        (("--input-fraction", 2), "--input-fraction"),
+    ],
+)
+def test_options_that_an_array_has_not(run, tmp_path, options, what):
+    code, _, complaint = run("generate", "-o", tmp_path / "out", *options)
+    assert code == 2
+    assert complaint == f"spikeloom: {what} has no effect on a neuron array; leave it out\n"

@@ -5,7 +5,13 @@ import pytest
 
 from spikeloom.reference.dense import FloatDense, float_stack
 from spikeloom.reference.fixed import QFormat
-from spikeloom.reference.latency import early_stop, measure_progress, synaptic_operations
+from spikeloom.reference.latency import (
+    EarlyStop,
+    decisions,
+    early_stop,
+    measure_progress,
+    synaptic_operations,
+)
 from spikeloom.reference.maps import Convolution, Pool
 from spikeloom.reference.network import (
     Connection,
@@ -106,3 +112,29 @@ def test_wrong_sums() -> None:
 def test_wrong_margin() -> None:
     with pytest.raises(ValueError, match=r"^margin must not be negative, not -1$"):
         early_stop(np.zeros((2, 3, 2)), -1)
+
+
+def test_decisions_by_hand() -> None:
+    """Sums of the first: (1, 0), (3, 1), (9, 0); the second is never ahead; the third at once."""
+    output = np.array(
+        [[[1, 0], [2, 1], [6, -1]], [[0, 0], [0, 0], [0, 0]], [[0, 5], [9, 0], [0, 0]]]
+    )
+    taken, decided = decisions(output, EarlyStop(steps=3, margin=2))
+    assert (taken.tolist(), decided.tolist()) == ([2, 3, 1], [0, 0, 1])
+    taken, decided = decisions(output, EarlyStop(steps=2, margin=3))
+    assert (taken.tolist(), decided.tolist()) == ([2, 2, 1], [0, 0, 1])
+    # Of a fourth step nothing is known.
+    taken, _ = decisions(output, EarlyStop(steps=4, margin=6))
+    assert taken.tolist() == [3, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"steps": 0}, "^steps must be at least 1, not 0$"),
+        ({"margin": -1}, "^margin must be at least 0, not -1$"),
+    ],
+)
+def test_wrong_stop(options: dict[str, int], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        EarlyStop(**({"steps": 4, "margin": 1} | options))

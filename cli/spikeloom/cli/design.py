@@ -15,6 +15,7 @@ from spikeloom.cli.options import (
     DesignOptions,
     LayerOptions,
     NeuronOptions,
+    ReadoutOptions,
     VectorOptions,
     from_arguments,
     from_table,
@@ -31,6 +32,7 @@ from spikeloom.cli.profile_options import ProfileOptions, given_profile, require
 from spikeloom.cli.stimulus import read_data
 from spikeloom.reference.dense import FloatDense, float_stack
 from spikeloom.reference.fixed import IntArray
+from spikeloom.reference.latency import EarlyStop
 from spikeloom.reference.network import FixedNetwork, FloatNetwork
 from spikeloom.reference.neuron_fixed import NeuronConfig
 from spikeloom.reference.neuron_float import FloatNeuron
@@ -139,6 +141,7 @@ def array_design(arguments: argparse.Namespace, tables: dict[str, Any]) -> UserD
     fixed = from_arguments(FixedOptions, arguments, tables.get("fixed"))
     design = from_arguments(DesignOptions, arguments, tables.get("design"))
     refuse_options(_NETWORK_ONLY, arguments, tables, "a neuron array")
+    refuse_options({ReadoutOptions: ("decide_within", "margin")}, arguments, {}, "a neuron array")
     for name in ("plan", "calibration"):
         if getattr(arguments, name, None) is not None:
             raise ValueError(f"--{name} has no effect on a neuron array; leave it out")
@@ -225,10 +228,16 @@ def _top(
     arguments: argparse.Namespace, network: FixedNetwork, lanes: int | Sequence[int]
 ) -> NetworkTop:
     """The hardware of a network, with its lanes or as a plan has it."""
+    given = from_arguments(ReadoutOptions, arguments)
+    stop = None
+    if given.decide_within is not None and given.margin is not None:
+        stop = EarlyStop(steps=given.decide_within, margin=given.margin)
+    elif given != ReadoutOptions():
+        raise ValueError("--decide-within and --margin must be given together")
     if getattr(arguments, "plan", None) is None:
-        return NetworkTop(network, lanes)
+        return NetworkTop(network, lanes, stop=stop)
     refuse_options({DesignOptions: ("lanes",)}, arguments, {}, "a design with --plan")
-    return planned_top(network, arguments.plan)
+    return planned_top(network, arguments.plan, stop)
 
 
 def _quantized(

@@ -15,6 +15,7 @@ from spikeloom.cli.files import read_toml
 from spikeloom.cli.options import (
     DesignOptions,
     NeuronOptions,
+    ReadoutOptions,
     VectorOptions,
     add_arguments,
     from_arguments,
@@ -51,6 +52,7 @@ def add_parser(commands: Any) -> None:
     )
     add_design_arguments(parser)
     add_plan_argument(parser)
+    add_arguments(parser, ReadoutOptions)
     add_arguments(parser, VectorOptions)
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder to write")
     parser.add_argument("--json", action="store_true", help="print what was written as JSON")

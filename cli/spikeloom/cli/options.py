@@ -10,6 +10,7 @@ __all__ = [
     "DesignOptions",
     "LayerOptions",
     "NeuronOptions",
+    "ReadoutOptions",
     "Spelling",
     "VectorOptions",
     "add_arguments",
@@ -74,6 +75,16 @@ class VectorOptions:
     samples: Annotated[int, "samples, each from the initial state"] = 4
     steps: Annotated[int, "time steps of a sample"] = 16
     seed: Annotated[int, "seed of the random stimulus"] = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadoutOptions:
+    """The read-out of a network: it decides as soon as that is clear."""
+
+    decide_within: Annotated[int | None, "steps after which it decides at the latest"] = None
+    margin: Annotated[
+        int | None, "lead of the largest sum, in units of the output, that decides earlier"
+    ] = None
 
 
 @dataclass(frozen=True, kw_only=True)

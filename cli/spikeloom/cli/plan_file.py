@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from spikeloom.boards.plan import Plan, PopulationPlan
 from spikeloom.boards.resources import Memory
+from spikeloom.reference.latency import EarlyStop
 from spikeloom.reference.network import FixedNetwork
 from spikeloom.rtl_gen.network import NetworkTop
 from spikeloom.rtl_gen.weights import WeightStore
@@ -73,8 +74,8 @@ class _PlanFile:
     stores: tuple[WeightStore, ...]
 
 
-def planned_top(network: FixedNetwork, path: Path) -> NetworkTop:
-    """The hardware of a network as a plan has it.
+def planned_top(network: FixedNetwork, path: Path, stop: EarlyStop | None = None) -> NetworkTop:
+    """The hardware of a network as a plan has it, with a read-out that stops or without.
 
     Raises
     ------
@@ -86,7 +87,7 @@ def planned_top(network: FixedNetwork, path: Path) -> NetworkTop:
     if plan.populations != names:
         layers = ", ".join(f"{name} of {neurons}" for name, neurons in plan.populations)
         raise ValueError(f"{path} must be a plan of this network, but is of {layers} neurons")
-    return NetworkTop(network, plan.lanes, plan.stores)
+    return NetworkTop(network, plan.lanes, plan.stores, stop)
 
 
 def planned_clock(path: Path, board: str) -> float:

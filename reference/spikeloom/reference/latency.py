@@ -8,11 +8,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from spikeloom.reference.fixed import exact_integer
 from spikeloom.reference.maps import Weighted, apply_maps
 from spikeloom.reference.network import FixedNetwork
 from spikeloom.reference.simulate import Trace
 
-__all__ = ["Progress", "early_stop", "measure_progress", "synaptic_operations"]
+__all__ = [
+    "EarlyStop",
+    "Progress",
+    "decisions",
+    "early_stop",
+    "measure_progress",
+    "synaptic_operations",
+]
 
 Array = NDArray[Any]
 
@@ -96,6 +104,58 @@ def synaptic_operations(network: FixedNetwork, events: Mapping[str, Array]) -> N
     return np.rint(total).astype(np.int64)
 
 
+@dataclass(frozen=True, kw_only=True)
+class EarlyStop:
+    """When a decision is clear: in the golden model and in the hardware's read-out.
+
+    Parameters
+    ----------
+    steps
+        The step that decides at the latest, at least 1.
+    margin
+        The lead of the largest sum, in units of the output, from which on an earlier one does.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If one is no integer or outside its range.
+    """
+
+    steps: int
+    margin: int
+
+    def __post_init__(self) -> None:
+        for name, least in (("steps", 1), ("margin", 0)):
+            value = exact_integer(name, getattr(self, name))
+            object.__setattr__(self, name, value)
+            if value < least:
+                raise ValueError(f"{name} must be at least {least}, not {value!r}")
+
+
+def decisions(output: ArrayLike, stop: EarlyStop) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """What a read-out decides, and after how many steps.
+
+    Parameters
+    ----------
+    output
+        What the outputs send, shape (samples, steps, outputs).
+    stop
+        When it stops.
+
+    Returns
+    -------
+    steps, decisions
+        For each sample; steps of 0 where its steps were over before the decision.
+    """
+    output = np.asarray(output)
+    sums = output[:, : stop.steps].cumsum(axis=1, dtype=np.int64)
+    clear = _clear(sums, stop.margin)
+    clear[:, stop.steps - 1 :] = True
+    last = clear.argmax(axis=1)
+    decided = sums.argmax(axis=2)[np.arange(len(sums)), last]
+    return np.where(clear.any(axis=1), last + 1, 0), decided
+
+
 def early_stop(sums: ArrayLike, margin: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Stop as soon as the decision is clear.
 
@@ -127,8 +187,13 @@ def early_stop(sums: ArrayLike, margin: int) -> tuple[NDArray[np.int64], NDArray
         )
     if margin < 0:
         raise ValueError(f"margin must not be negative, not {margin!r}")
-    top = np.partition(sums, -2, axis=2)
-    clear = top[:, :, -1] - top[:, :, -2] >= margin
+    clear = _clear(sums, margin)
     clear[:, -1] = True
     last = clear.argmax(axis=1)
     return last + 1, sums.argmax(axis=2)[np.arange(len(sums)), last]
+
+
+def _clear(sums: Array, margin: int) -> NDArray[np.bool_]:
+    """Whether the largest sum is ahead by the margin, shape (samples, steps)."""
+    top = np.partition(sums, -2, axis=2)
+    return top[:, :, -1] - top[:, :, -2] >= margin

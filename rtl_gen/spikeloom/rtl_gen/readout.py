@@ -5,6 +5,7 @@ from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for, ceil_log2
 
+from spikeloom.reference.latency import EarlyStop
 from spikeloom.rtl_gen.events import EventKind, event_stream
 
 __all__ = ["EarlyReadout", "decision_layout"]
@@ -24,7 +25,7 @@ def decision_layout(outputs: int, steps: int) -> data.StructLayout:
 class EarlyReadout(wiring.Component):
     """Adds up what each output sends, and stops when one is clearly ahead.
 
-    The golden realisation is :func:`spikeloom.reference.latency.early_stop`: after the first step
+    The golden realisation is :func:`spikeloom.reference.latency.decisions`: after the first step
     in which the largest sum is ahead of the second by the margin, at the latest after the last
     step, the number of the largest goes out, the first of equals. What comes until the next
     RESTART is taken and does not count. Sums start at 0 after a reset and at each RESTART.
@@ -33,10 +34,8 @@ class EarlyReadout(wiring.Component):
     ----------
     outputs
         How many outputs there are, at least 2.
-    steps
-        The most steps.
-    margin
-        The least lead, in units of the output.
+    stop
+        When it stops.
     max_count, least
         The range of what an output sends in a step, as of
         :class:`~spikeloom.rtl_gen.events.EventLayout`.
@@ -49,35 +48,31 @@ class EarlyReadout(wiring.Component):
     Raises
     ------
     ValueError
-        If a number is outside its range.
+        If there are fewer than two outputs.
     """
 
     i: stream.Interface
     o: stream.Interface
 
     def __init__(
-        self, *, outputs: int, steps: int, margin: int, max_count: int = 1, least: int = 0
+        self, *, outputs: int, stop: EarlyStop, max_count: int = 1, least: int = 0
     ) -> None:
         if outputs < 2:
             raise ValueError(f"outputs must be at least 2, not {outputs!r}")
-        if steps < 1:
-            raise ValueError(f"steps must be positive, not {steps!r}")
-        if margin < 0:
-            raise ValueError(f"margin must not be negative, not {margin!r}")
-        self.outputs, self.steps, self.margin = outputs, steps, margin
-        self.width = ceil_log2(max(max_count, -least) + 1) + ceil_log2(steps) + 1
+        self.outputs, self.stop = outputs, stop
+        self.width = ceil_log2(max(max_count, -least) + 1) + ceil_log2(stop.steps) + 1
         self.latency = outputs + 2
         super().__init__(
             {
                 "i": In(event_stream(outputs, max_count, least)),
-                "o": Out(stream.Signature(decision_layout(outputs, steps))),
+                "o": Out(stream.Signature(decision_layout(outputs, stop.steps))),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         sums = Array(Signal(signed(self.width), name=f"sum_{k}") for k in range(self.outputs))
-        step = Signal(range(self.steps + 1))
+        step = Signal(range(self.stop.steps + 1))
         done = Signal()
         phase = Signal(_Phase)
         place = Signal(range(self.outputs + 1))
@@ -109,7 +104,7 @@ class EarlyReadout(wiring.Component):
                 self._compare(m, sums, place, best, second, winner)
                 m.d.sync += place.eq(place + 1)
                 with m.If(place == self.outputs):
-                    clear = (best - second >= self.margin) | (step == self.steps)
+                    clear = (best - second >= self.stop.margin) | (step == self.stop.steps)
                     m.d.sync += [
                         done.eq(clear),
                         phase.eq(Mux(clear, _Phase.SEND, _Phase.LISTEN)),

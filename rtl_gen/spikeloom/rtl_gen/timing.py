@@ -140,8 +140,11 @@ def predict(top: NetworkTop, stimulus: Stimulus, recording: Recording) -> Timing
     Raises
     ------
     ValueError
-        If the recording is not one of this network and so many samples and steps.
+        If the recording is not one of this network and so many samples and steps, or the network
+        has a read-out, which holds the outputs up.
     """
+    if top.readout is not None:
+        raise ValueError("cycles must be asked for of a network without a read-out")
     return _Run(top, _signals(top, stimulus, recording)).timing()
 
 

@@ -2,8 +2,8 @@
 
 Every design of this project speaks through streams: ``i``, or ``i_0``, ``i_1`` and so on where it
 has several inputs, ``o`` likewise, ``probe_i`` and ``probe_o``; those whose weights are loaded have
-``load`` too. A testbench needs to know nothing but which words to send, when, and which words must
-come out.
+``load`` too, and those with a read-out ``decision``. A testbench needs to know nothing but which
+words to send, when, and which words must come out.
 """
 
 import enum
@@ -20,10 +20,12 @@ from numpy.typing import NDArray
 
 from spikeloom.reference.events import TICK, events_to_raster, raster_to_events
 from spikeloom.reference.fixed import IntArray
+from spikeloom.reference.latency import decisions
 from spikeloom.reference.memory_map import Layout
 from spikeloom.reference.scenario import Scenario
 from spikeloom.rtl_gen.network import NetworkTop
 from spikeloom.rtl_gen.neuron import NeuronArray
+from spikeloom.rtl_gen.readout import EarlyReadout
 
 __all__ = [
     "PROBE",
@@ -160,6 +162,9 @@ def vectors(top: Design, scenario: Scenario, *, wait: Wait, probe: bool) -> Vect
             port: _event_words(top.output_layouts[name], scenario.outputs[name])
             for name, port in top.output_ports.items()
         }
+        if top.readout is not None:
+            (output,) = scenario.outputs.values()
+            results["decision"] = _decision_words(top.readout, output)
     else:
         entries = {"i": _row_words(top, scenario.stimulus, "current")}
         results = {"o": _row_words(top, scenario.spikes, "count")}
@@ -314,6 +319,17 @@ def _event_words(layout: data.Layout, raster: NDArray[Any]) -> tuple[list[int], 
     word = word | (count & ((1 << width) - 1)) << layout["count"].offset
     ends = np.flatnonzero(events[:, 0] == TICK) + 1
     return word.tolist(), ends
+
+
+def _decision_words(readout: EarlyReadout, output: IntArray) -> tuple[list[int], IntArray]:
+    """Words of decisions, and the number of words up to the end of each step."""
+    taken, decided = decisions(output, readout.stop)
+    layout = readout.o.p.shape()
+    words = decided << layout["output"].offset | taken << layout["steps"].offset
+    made = np.zeros(output.shape[:2], dtype=np.int64)
+    there = np.flatnonzero(taken)
+    made[there, taken[there] - 1] = 1
+    return words[there].tolist(), made.ravel().cumsum()
 
 
 def _row_words(top: NeuronArray, values: NDArray[Any], field: str) -> tuple[list[int], IntArray]:
