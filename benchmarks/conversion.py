@@ -9,7 +9,8 @@ The networks are those of ``examples/trained``. Each is converted once, with the
 point, weights of 8 bits; the accuracy of fewer steps is that of the sums so far. sinabs runs the
 same network and images in single precision: ``from_model`` after ``normalize_weights``. That one
 does not carry a layer's scale to the biases behind it, so ``from_model`` alone is measured too, as
-``sinabs_plain_accuracy``. It also wants layers in a row: the residual network goes without.
+``sinabs_plain_accuracy``. It also wants layers in a row: of the residual network
+``sinabs_accuracy`` is ``from_model`` alone.
 
 Needs the folder of data sets ``shared`` beside the checkout, or where ``SPIKELOOM_SHARED`` says.
 Writes ``benchmarks/results/conversion.json``.
@@ -48,7 +49,7 @@ NETWORKS = {
 STEPS = (4, 8, 16, 32)
 CALIBRATED = 16
 CALIBRATION = 256
-OPTIONS = Conversion(steps=CALIBRATED, max_spikes=7, bias_correction=True, weight_width=8)
+OPTIONS = Conversion(steps=CALIBRATED)
 BATCH = 50
 OUTPUT = RESULTS / "conversion.json"
 
@@ -59,7 +60,9 @@ def fixed_network(converted: Converted, calibration: Array, width: int = 8) -> F
     some = calibration[:32]
     return quantize(
         converted.network,
-        Precision(weight_width=width, scale=Scale.NEURON, state_fraction=None),
+        Precision(
+            weight_width=width, state_width=12 + width, scale=Scale.NEURON, state_fraction=None
+        ),
         inputs={name: FixedInput(shape=shape, high=256, fraction_bits=8)},
         calibration=np.broadcast_to(some[:, None], (len(some), CALIBRATED, *some.shape[1:])),
     )

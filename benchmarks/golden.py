@@ -56,7 +56,12 @@ def code(images: Array) -> Array:
 
 def spiking(weights: Sequence[Array], biases: Sequence[Array], images: Array) -> FloatNetwork:
     """The network of dense layers whose rates are those of rectified-linear units."""
-    options = Conversion(normalisation=Normalisation.PERCENTILE, per_channel=False)
+    options = Conversion(
+        normalisation=Normalisation.PERCENTILE,
+        max_spikes=1,
+        bias_correction=False,
+        weight_width=None,
+    )
     return convert(dense_ann(weights, biases), images, options).network
 
 

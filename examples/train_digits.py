@@ -31,7 +31,14 @@ from spikeloom.reference.profile import IAF
 HIDDEN = 64
 SEED = 0
 WEIGHT_LEVELS = 127
-CONVERSION = Conversion(normalisation=Normalisation.PERCENTILE, percentile=99.0)
+CONVERSION = Conversion(
+    normalisation=Normalisation.PERCENTILE,
+    percentile=99.0,
+    per_channel=True,
+    max_spikes=1,
+    bias_correction=False,
+    weight_width=None,
+)
 
 
 def with_shifts(images: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -68,11 +68,8 @@ def test_loss_by_step(run, trained, samples, tmp_path):
     assert answer["ann_correct"] == answer["samples"]
     assert len(answer["correct"]) == len(answer["synaptic_operations"]) == 32
     assert answer["correct"][-1] >= 0.99 * answer["samples"]
-    assert answer["synaptic_operations"] == sorted(answer["synaptic_operations"])
-    margins = [each["margin"] for each in answer["early_stops"]]
-    steps = [each["steps"] for each in answer["early_stops"]]
-    assert margins == sorted(margins)
-    assert steps == sorted(steps)
+    # Three inputs to six units and those that are active, of six, to two scores, in each step.
+    assert 0 < answer["synaptic_operations"][0] <= 3 * 6 + 6 * 2
     assert read_nir(tmp_path / "m.nir").repairs == ()
 
 
@@ -83,6 +80,7 @@ def test_other_commands_take_the_result(run, trained, samples, tmp_path, coding)
     options = ("--stimulus", stimulus, "--until", 8, "--coding", coding, "--calibration", 1000)
     answer = _convert(run, trained, samples, tmp_path, *options)
     words = ["--profile", "iaf", "--scale", "neuron", "--state-fraction", "auto"]
+    words += ["--state-width", 20]
     words += ["--input-fraction", 8] if coding == "constant" else []
     code, output, complaint = run(
         "simulate", tmp_path / "m.nir", stimulus, "--fixed", "--json", *words
@@ -102,7 +100,7 @@ def test_hardware_of_the_result(run, trained, samples, tmp_path):
     stimulus, folder = tmp_path / "steps.npz", tmp_path / "hardware"
     _convert(run, trained, samples, tmp_path, "--stimulus", stimulus, "--until", 8)
     words = ["--calibration", stimulus, "--profile", "iaf", "--scale", "neuron"]
-    words += ["--state-fraction", "auto", "--input-fraction", 8]
+    words += ["--state-fraction", "auto", "--input-fraction", 8, "--state-width", 20]
     words += ["--decide-within", 4, "--margin", 30, "--steps", 5]
     assert run("generate", tmp_path / "m.nir", *words, "-o", folder)[0] == 0
     sidecar = json.loads((folder / "network.json").read_text(encoding="utf-8"))
@@ -111,7 +109,7 @@ def test_hardware_of_the_result(run, trained, samples, tmp_path):
     assert run("verify", folder, "--simulator", "icarus")[0] == 0
 
 
-@pytest.mark.parametrize("coding", ["constant", "rate"])
+@pytest.mark.parametrize("coding", ["constant", "rate", "bernoulli"])
 def test_the_file_gives_the_network_that_was_measured(
     run, trained, samples, tmp_path, monkeypatch, coding
 ):
@@ -127,7 +125,7 @@ def test_the_file_gives_the_network_that_was_measured(
     options = ("--stimulus", stimulus, "--until", 8, "--coding", coding, "--weight-width", 6)
     _convert(run, trained, samples, tmp_path, *options)
     words = [f"--calibration={stimulus}", "--profile=iaf", "--scale=neuron"]
-    words += ["--state-fraction=auto", "--weight-width=6"]
+    words += ["--state-fraction=auto", "--weight-width=6", "--state-width=18"]
     words += ["--input-fraction=8"] if coding == "constant" else []
     parser = argparse.ArgumentParser()
     add_design_arguments(parser)
@@ -199,3 +197,40 @@ def test_wrong_labels(run, trained, samples, tmp_path):
     code, _, complaint = run(*arguments, "--labels", tmp_path / "y.npy")
     assert code == 2
     assert "labels must be" in complaint
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ([0, 1] * 50 + [2], "labels must be 0 to 1, one of the outputs, not 2"),
+        ([-1, 1] * 50 + [0], "labels must be 0 to 1, one of the outputs, not -1"),
+    ],
+)
+def test_labels_of_no_output(run, trained, tmp_path, labels, message):
+    path = tmp_path / "samples.npz"
+    np.savez(path, x=np.random.default_rng(0).random((101, 3)), y=np.array(labels))
+    code, _, complaint = run("convert", trained, "--data", path, "-o", tmp_path / "m.nir")
+    assert code == 2
+    assert complaint.endswith(f"spikeloom: {message}\n")
+    assert not (tmp_path / "m.nir").exists()
+
+
+@pytest.mark.parametrize("option", ["-o", "--stimulus", "--page"])
+def test_nothing_that_is_read_is_overwritten(run, trained, samples, tmp_path, option):
+    before = samples.read_bytes()
+    words = ["-o", tmp_path / "m.nir"] if option != "-o" else []
+    code, _, complaint = run("convert", trained, "--data", samples, *words, option, samples)
+    assert code == 2
+    assert complaint == f"spikeloom: {samples} must be a file of its own, but is named twice\n"
+    assert samples.read_bytes() == before
+
+
+@pytest.mark.parametrize("value", [np.nan, 1e300])
+def test_data_that_single_precision_has_not(run, trained, tmp_path, value):
+    path = tmp_path / "x.npy"
+    np.save(path, np.full((9, 3), value))
+    code, _, complaint = run("convert", trained, "--data", path, "-o", tmp_path / "m.nir")
+    assert code == 2
+    assert complaint == (
+        f"spikeloom: x in {path} must be finite in single precision, but is not everywhere\n"
+    )

@@ -115,7 +115,12 @@ def raster() -> Raster:
     random = np.random.default_rng(8)
     weights = [random.normal(0, 0.25, (64, 24)), random.normal(0, 0.4, (24, 10))]
     biases = [np.zeros(24), np.zeros(10)]
-    options = Conversion(normalisation=Normalisation.PERCENTILE, per_channel=False)
+    options = Conversion(
+        normalisation=Normalisation.PERCENTILE,
+        max_spikes=1,
+        bias_correction=False,
+        weight_width=None,
+    )
     network = convert(dense_ann(weights, biases), random.random((50, 64)), options).network
     fixed = quantize(network)
     stimulus = rate_code(DIGIT.reshape(1, 64) / 16, 32)

@@ -68,7 +68,9 @@ def test_shape_and_independence() -> None:
 
 @pytest.mark.parametrize("value", [-0.01, 1.01, math.nan, math.inf])
 def test_wrong_value(value: float) -> None:
-    with pytest.raises(ValueError, match=r"^values must be 0 to 1, but one is not$"):
+    with pytest.raises(
+        ValueError, match=r"^values must be 0 to 1, but one is [-\d.naif]+; a const"
+    ):
         rate_code([[0.5, value]], 10)
 
 
@@ -103,7 +105,9 @@ def test_bernoulli_code() -> None:
 
 @pytest.mark.parametrize("coding", [Coding.RATE, Coding.BERNOULLI, Coding.FIRST_SPIKE])
 def test_wrong_values_to_encode(coding: Coding) -> None:
-    with pytest.raises(ValueError, match=r"^values must be 0 to 1, but one is not$"):
+    with pytest.raises(
+        ValueError, match=r"^values must be 0 to 1, but one is [-\d.naif]+; a const"
+    ):
         encode([[1.5]], 4, coding)
 
 

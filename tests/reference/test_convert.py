@@ -10,7 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spikeloom.reference.ann import Norm, ReLU, activations, dense_ann, relu_network
+from spikeloom.reference.ann import (
+    Norm,
+    ReLU,
+    activations,
+    dense_ann,
+    global_pool,
+    relu_network,
+)
 from spikeloom.reference.calibrate import Conversion, Normalisation
 from spikeloom.reference.coding import Coding, encode
 from spikeloom.reference.convert import convert
@@ -24,7 +31,15 @@ from spikeloom.reference.profile import IAF, Compared, Comparison, Decay, InputG
 from spikeloom.reference.quantize import quantize
 from spikeloom.reference.simulate import run_fixed, run_float
 
-LARGEST = Conversion(normalisation=Normalisation.MAXIMUM, per_channel=False)
+
+def plain(**options: Any) -> Conversion:
+    """A conversion with one spike a step, and weights and biases as they are."""
+    return Conversion(
+        **({"max_spikes": 1, "bias_correction": False, "weight_width": None} | options)
+    )
+
+
+LARGEST = plain(normalisation=Normalisation.MAXIMUM)
 
 
 def residual(seed: int) -> Graph:
@@ -80,7 +95,7 @@ def test_weights_by_hand() -> None:
 def test_channels_by_hand() -> None:
     """Each neuron by its own largest, 6 and 1; one spike in three stands for a third of it."""
     ann = dense_ann([[[2.0, -1.0], [4.0, 0.0]], [[2.0], [5.0]]], [[0.0, 1.0], [0.0]])
-    options = Conversion(normalisation=Normalisation.MAXIMUM, max_spikes=3, per_channel=True)
+    options = plain(normalisation=Normalisation.MAXIMUM, max_spikes=3, per_channel=True)
     converted = convert(ann, [[1.0, 1.0], [0.0, 0.0]], options)
     assert converted.units["layer_0"] == pytest.approx(np.array([2, 1 / 3]))
     first, second = converted.network.populations.values()
@@ -91,7 +106,7 @@ def test_channels_by_hand() -> None:
 def test_percentile() -> None:
     """Of activations 1 to 5 the median is 3."""
     calibration = np.arange(1, 6)[:, None] / 5
-    options = Conversion(normalisation=Normalisation.PERCENTILE, percentile=50)
+    options = plain(normalisation=Normalisation.PERCENTILE, percentile=50)
     network = convert(dense_ann([[[5.0]]], [[0.0]]), calibration, options).network
     weight = network.populations["layer_0"].connections[0].maps[0].weight
     assert weight == pytest.approx(np.array([[5 / 3]]))
@@ -99,7 +114,7 @@ def test_percentile() -> None:
 
 def test_current() -> None:
     """The largest sum that arrives in a step, not the largest activation: two spikes at once."""
-    options = Conversion(
+    options = plain(
         normalisation=Normalisation.CURRENT, per_channel=False, steps=2, coding=Coding.RATE
     )
     converted = convert(dense_ann([[[1.0], [2.0]]], [[0.5]]), [[0.5, 0.5]], options)
@@ -112,7 +127,7 @@ def test_ceiling_is_the_threshold() -> None:
     nodes = {"input": Input((1,)), "w": Affine(np.array([[9.0]]), np.zeros(1)), "r": ReLU(2.0)}
     graph = Graph(nodes | {"output": Output((1,))}, (("input", "w"), ("w", "r"), ("r", "output")))
     for normalisation in Normalisation:
-        converted = convert(graph, [[1.0]], Conversion(normalisation=normalisation))
+        converted = convert(graph, [[1.0]], plain(normalisation=normalisation))
         assert 1.9 < converted.units["r"].item() <= 2.0
         run = run_float(converted.network, np.ones((1, 7, 1)))
         assert run.counts.tolist() == [[7]]
@@ -157,7 +172,7 @@ def test_rate_converges_to_the_relu(
     rng = np.random.default_rng(seed)
     ann = dense_ann([rng.normal(size=(5, 6))], [rng.normal(size=6)])
     samples = rng.random((4, 5))
-    options = Conversion(
+    options = plain(
         normalisation=Normalisation.MAXIMUM,
         per_channel=per_channel,
         max_spikes=most,
@@ -196,9 +211,9 @@ def test_rates_approach_the_activations(seed: int) -> None:
 
 @pytest.mark.parametrize("options", [
     LARGEST,
-    Conversion(),
-    Conversion(max_spikes=7, bias_correction=True, steps=8),
-    Conversion(normalisation=Normalisation.CURRENT, per_channel=False),
+    plain(),
+    plain(max_spikes=7, bias_correction=True, steps=8),
+    plain(normalisation=Normalisation.CURRENT, per_channel=False),
 ])  # fmt: skip
 def test_residual_network_comes_to_its_scores(options: Conversion) -> None:
     """In many steps, whatever spikes stand for: only what saturates is lost, if not the largest."""
@@ -219,7 +234,7 @@ def test_bias_correction_lessens_the_error() -> None:
     samples = np.random.default_rng(3).random((32, 1, 6, 6))
     errors = []
     for correction in (False, True):
-        options = Conversion(steps=4, bias_correction=correction)
+        options = plain(steps=4, bias_correction=correction)
         converted = convert(graph, samples, options)
         scores = activations(converted.ann, samples)["output"]
         found = run_float(converted.network, encode(samples, 4)).counts / 4
@@ -233,7 +248,7 @@ def test_codings(coding: Coding) -> None:
     ann = dense_ann([np.array([[1.0, -1.0], [0.5, 2.0]])], [np.array([0.25, 0.0])])
     samples = np.array([[0.25, 0.5], [1.0, 0.0], [0.0, 0.75]])
     normalisation = Normalisation.CURRENT  # in some steps more arrives than on average
-    options = Conversion(coding=coding, normalisation=normalisation, max_spikes=7, steps=8)
+    options = plain(coding=coding, normalisation=normalisation, max_spikes=7, steps=8)
     converted = convert(ann, samples, options)
     steps = 400
     stimulus = encode(samples, steps, coding, seed=5)
@@ -249,7 +264,7 @@ def test_codings(coding: Coding) -> None:
 def test_file_and_memory_are_the_same_integers(tmp_path: Path) -> None:
     """Initial potentials and spikes a step are in the file, as metadata."""
     samples = np.random.default_rng(4).random((8, 1, 6, 6))
-    converted = convert(residual(4), samples, Conversion(max_spikes=3, steps=4))
+    converted = convert(residual(4), samples, plain(max_spikes=3, steps=4))
     write_nir(converted.graph, tmp_path / "model.nir")
     file = read_nir(tmp_path / "model.nir")
     assert file.repairs == ()
@@ -270,6 +285,112 @@ def test_file_and_memory_are_the_same_integers(tmp_path: Path) -> None:
     assert max(int(each.max()) for each in runs[0].spikes.values()) > 1
     for name, membrane in runs[0].membrane.items():
         assert np.array_equal(membrane, runs[1].membrane[name])
+
+
+def after(*nodes: tuple[str, Any], edges: tuple[tuple[str, str], ...] = ()) -> Graph:
+    """Nodes one after the other, and more edges."""
+    return Graph(dict(nodes), (*pairwise(name for name, _ in nodes), *edges))
+
+
+def padded(rng: np.random.Generator, channels: int, before: int) -> Conv2d:
+    weight = rng.normal(0, 0.4, (channels, before, 3, 3))
+    return Conv2d(weight, rng.normal(0, 0.2, channels), (1, 1), (1, 1), (1, 1), 1)
+
+
+def behind_units(rng: np.random.Generator) -> Graph:
+    """Keras' order: a normalisation between units and a padded convolution."""
+    return after(
+        ("input", Input((1, 6, 6))),
+        ("stem", padded(rng, 3, 1)),
+        ("r0", ReLU()),
+        ("norm", Norm(rng.uniform(0.5, 1.5, 3), rng.normal(0, 0.3, 3))),
+        ("conv", padded(rng, 2, 3)),
+        ("r1", ReLU()),
+        ("flat", Flatten(0, 2)),
+        ("dense", Affine(rng.normal(size=(4, 72)), rng.normal(size=4))),
+        ("output", Output((4,))),
+    )
+
+
+def before_activation(rng: np.random.Generator) -> Graph:
+    """A residual sum, normalised, and then the units (He et al., ECCV 2016)."""
+    return after(
+        ("input", Input((1, 6, 6))),
+        ("stem", padded(rng, 3, 1)),
+        ("r0", ReLU()),
+        ("conv", padded(rng, 3, 3)),
+        ("norm", Norm(rng.uniform(0.5, 1.5, 3), rng.normal(0, 0.3, 3))),
+        ("r1", ReLU()),
+        ("flat", Flatten(0, 2)),
+        ("dense", Affine(rng.normal(size=(4, 108)), rng.normal(size=4))),
+        ("output", Output((4,))),
+        edges=(("r0", "norm"),),
+    )
+
+
+def mean_at_the_end(rng: np.random.Generator) -> Graph:
+    """The scores are means over all places of units."""
+    return after(
+        ("input", Input((1, 6, 6))),
+        ("stem", padded(rng, 3, 1)),
+        ("r0", ReLU()),
+        ("pool", global_pool((3, 6, 6))),
+        ("flat", Flatten(0, 2)),
+        ("output", Output((3,))),
+    )
+
+
+@pytest.mark.parametrize("make", [behind_units, before_activation, mean_at_the_end])
+def test_ordinary_networks(tmp_path: Path, make: Any) -> None:
+    """What a network sends on average, out of its file, is what it was trained to send."""
+    rng = np.random.default_rng(11)
+    ann = make(rng)
+    samples = rng.random((40, 1, 6, 6))
+    converted = convert(ann, samples, Conversion(weight_width=12))
+    write_nir(converted.graph, tmp_path / "a.nir")
+    network = network_of(read_nir(tmp_path / "a.nir").graph, IAF)
+    wanted = activations(relu_network(ann), samples)["output"]
+    counts = run_float(network, encode(samples, 64)).counts
+    assert np.abs(counts / 64 - wanted).max() < 0.03 * np.abs(wanted).max()
+
+
+@pytest.mark.parametrize("per_channel", [False, True])
+@pytest.mark.parametrize("normalisation", Normalisation)
+def test_a_silent_layer_is_refused(normalisation: Normalisation, per_channel: bool) -> None:
+    options = Conversion(normalisation=normalisation, per_channel=per_channel)
+    with pytest.raises(ValueError, match=r"^'layer_1' must be active on the calibration data"):
+        convert(dense_ann([[[1.0]], [[-1.0]]], [[0.0], [-1.0]]), [[1.0]], options)
+
+
+def test_a_silent_channel_has_the_ceiling_of_the_others() -> None:
+    ann = dense_ann([[[8.0, -1.0]]], [[0.0, 0.0]])
+    units = convert(ann, [[1.0], [0.5]], plain(per_channel=True)).units["layer_0"]
+    assert units[0] == units[1] > 6
+
+
+@pytest.mark.parametrize(
+    ("samples", "message"),
+    [
+        (np.zeros((0, 1)), "^calibration must have samples, but has none$"),
+        ([[math.nan]], "^calibration must be finite, but holds NaN or infinity$"),
+    ],
+)
+def test_samples_that_do_not_calibrate(samples: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        convert(dense_ann([[[1.0]]], [[0.0]]), samples)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"per_channel": 2}, "^per_channel must be True or False, not 2$"),
+        ({"bias_correction": "no"}, "^bias_correction must be True or False, not 'no'$"),
+        ({"percentile": "a"}, "^percentile must be a number, not 'a'$"),
+    ],
+)
+def test_options_of_a_wrong_kind(options: Any, message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        Conversion(**options)
 
 
 @pytest.mark.parametrize("percentile", [0, -1, 100.1, math.nan])
@@ -299,6 +420,6 @@ def test_wrong_normalisation() -> None:
 
 def test_wrong_calibration() -> None:
     message = r"^'layer_1' must be active on the calibration data, but its percentile is 0$"
-    options = Conversion(normalisation=Normalisation.PERCENTILE)
+    options = plain(normalisation=Normalisation.PERCENTILE)
     with pytest.raises(ValueError, match=message):
         convert(dense_ann([[[1.0]], [[-1.0]]], [[0.0], [0.0]]), [[1.0]], options)

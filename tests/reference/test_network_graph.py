@@ -1,6 +1,7 @@
 """Networks as NIR graphs, which become the same networks again."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,8 @@ from spikeloom.reference.maps import Convolution, Dense, Diagonal, Pool, Reshape
 from spikeloom.reference.network import Connection, FloatNetwork, FloatPopulation
 from spikeloom.reference.network_graph import network_graph
 from spikeloom.reference.neuron_float import FloatNeuron
+from spikeloom.reference.nir_export import write_nir
+from spikeloom.reference.nir_import import read_nir
 from spikeloom.reference.nir_network import network_of
 from spikeloom.reference.profile import IAF, TEXTBOOK_LIF
 from spikeloom.reference.simulate import run_float
@@ -87,9 +90,25 @@ def test_convolutions_and_pools() -> None:
     assert np.array_equal(runs[0].output, runs[1].output)
 
 
+def test_bias_of_each_place(tmp_path: Path) -> None:
+    """A convolution has one bias a channel; another is the neurons' own, and comes back."""
+    bias = np.arange(8).reshape(2, 2, 2) / 8
+    graph = network_graph(convolutional(bias))
+    assert isinstance(graph.nodes["a"], ChargedIF)
+    write_nir(graph, tmp_path / "a.nir")
+    network = network_of(read_nir(tmp_path / "a.nir").graph, IAF)
+    assert np.array_equal(network.populations["a"].neuron.bias, bias)
+
+
 def test_wrong_bias() -> None:
-    """A convolution has one bias a channel."""
+    """What sends its sum has no neurons that could have it."""
     network = convolutional(np.arange(8).reshape(2, 2, 2) / 8)
+    silent = FloatNeuron(
+        profile=IAF, v_th=None, tau=None, bias=network.populations["a"].neuron.bias
+    )
+    populations = {**network.populations}
+    populations["a"] = replace(populations["a"], neuron=silent)
+    network = replace(network, populations=populations)
     with pytest.raises(ValueError, match=r"^population 'a': its bias must go with the weights of"):
         network_graph(network)
 

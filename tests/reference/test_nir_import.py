@@ -48,6 +48,8 @@ from spikeloom.reference.graph import (
 )
 from spikeloom.reference.nir_export import write_nir
 from spikeloom.reference.nir_import import NIRError, NIRFile, read_nir
+from spikeloom.reference.nir_network import network_of
+from spikeloom.reference.profile import PROFILES
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -980,7 +982,8 @@ def test_fuzz(tmp_path: Path) -> None:
 
 def test_charged_if(path: Path) -> None:
     """The potential at the first step and spikes a step are in the metadata, and come back."""
-    node = ChargedIF(real(3), real(3), np.zeros(3), np.array([0.0, 0.25, 0.5]), 7)
+    bias = np.array([1.0, -2.0, 0.5])
+    node = ChargedIF(real(3), real(3), np.zeros(3), np.array([0.0, 0.25, 0.5]), 7, bias)
     write_nir(around(node, (3,)), path)
     with h5py.File(path) as file:
         assert file["node/nodes/n/type"][()] == b"IF"
@@ -990,6 +993,9 @@ def test_charged_if(path: Path) -> None:
     found = file.graph.nodes["n"]
     assert isinstance(found, ChargedIF)
     assert (found.v_init.tolist(), found.max_spikes) == ([0.0, 0.25, 0.5], 7)
+    assert np.array_equal(found.bias, bias)
+    (population,) = network_of(file.graph, PROFILES["iaf"]).populations.values()
+    assert np.array_equal(population.neuron.bias, bias)
 
 
 def test_charged_if_is_an_if_elsewhere(path: Path) -> None:

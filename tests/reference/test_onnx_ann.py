@@ -71,6 +71,25 @@ def test_classifier_of_scikit_learn_by_hand() -> None:
     assert scores(source, [[1.0, 1.0]]).tolist() == [[2.5 + 1.5, -5 + 9]]
 
 
+def test_softmax_in_the_middle() -> None:
+    """It is no end there; beside the way to the output it does not matter."""
+    nodes = [
+        node("MatMul", "x", "w", out="a"),
+        node("Softmax", "a", out="b"),
+        node("MatMul", "b", "w"),
+    ]
+    message = r"\(Softmax\): must stand at the end of the network alone, behind flat scores$"
+    with pytest.raises(ValueError, match=message):
+        ann_from_onnx(model(nodes, (2,), w=W))
+    nodes = [
+        node("MatMul", "x", "w", out="a"),
+        node("Softmax", "a", out="unheard"),
+        node("Relu", "a", out="b"),
+        node("MatMul", "b", "w"),
+    ]
+    assert scores(model(nodes, (2,), w=W), [[1.0, 1.0]]).tolist() == [[2.0, 0.0]]
+
+
 def test_keras_by_hand() -> None:
     """Channels last: a Transpose at the input, and one before the dense layer."""
     rng = np.random.default_rng(0)

@@ -575,7 +575,9 @@ def test_rates_of_fixed_and_float_network_agree(seed: int) -> None:
     rng = np.random.default_rng(seed)
     weight, bias = rng.normal(size=(5, 6)), rng.normal(size=6) / 4
     sample = rng.integers(0, 2, (4, 5))
-    options = Conversion(normalisation=Normalisation.MAXIMUM, per_channel=False)
+    options = Conversion(
+        normalisation=Normalisation.MAXIMUM, max_spikes=1, bias_correction=False, weight_width=None
+    )
     network = convert(dense_ann([weight], [bias]), sample, options).network
     steps = 400
     raster = np.repeat(sample[:, None, :], steps, axis=1)

@@ -119,3 +119,69 @@ def test_wrong_trace() -> None:
 
     with pytest.raises(ValueError, match=r"^Choice must be a module that torch\.fx can trace"):
         ann_from_torch(Choice(), (2,))
+
+
+class Layers(nn.Module):
+    """Two dense layers, put together by a function of them and the input."""
+
+    def __init__(self, rule: Any) -> None:
+        super().__init__()
+        self.a, self.b = nn.Linear(3, 3), nn.Linear(3, 3)
+        self.over = nn.ReLU(inplace=True)
+        self.rule = rule
+
+    def forward(self, x: Any) -> Any:
+        return self.rule(self, x)
+
+
+def overwritten(m: Any, x: Any) -> Any:
+    """The way past is of what the units have made of their input."""
+    y = m.a(x)
+    return torch.relu(m.b(m.over(y)) + y)
+
+
+def overwritten_by_method(m: Any, x: Any) -> Any:
+    y = m.a(x)
+    y.relu_()
+    return m.b(y)
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        overwritten,
+        overwritten_by_method,
+        lambda m, x: m.b(m.a(x).clamp(min=0)),
+        lambda m, x: m.b(torch.relu(m.a(input=x)).view(x.size(0), -1)),
+        lambda m, x: m.b(torch.relu(m.a(x)).view(x.shape[0], 3)),
+        lambda m, x: m.b(torch.relu(m.a(x)).reshape(-1, 3)),
+    ],
+)
+def test_forms_of_modules(rule: Any) -> None:
+    model = settled(Layers(rule))
+    x = torch.randn(20, 3)
+    with torch.no_grad():
+        wanted = model(x.clone()).numpy()
+    found = activations(relu_network(ann_from_torch(model, (3,))), x.numpy())
+    assert next(reversed(found.values())) == pytest.approx(wanted, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("rule", "message"),
+    [
+        (lambda m, x: torch.add(m.a(x), m.b(x), alpha=2), "must add two values as they are"),
+        (lambda m, x: m.a(x).add(m.b(x), alpha=0.5), "must add two values as they are"),
+        (lambda m, x: torch.softmax(m.a(x), 1) + m.b(x), "must stand at the end of the network"),
+        (lambda m, x: m.b(torch.sigmoid(m.a(x))), "must be replaced by a ReLU"),
+    ],
+)
+def test_wrong_forms(rule: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        ann_from_torch(Layers(rule), (3,))
+
+
+def test_sigmoid_at_the_end() -> None:
+    """It changes no decision, and is left out."""
+    model = nn.Sequential(nn.Linear(2, 3), nn.Sigmoid())
+    (output,) = (each for each in relu_network(ann_from_torch(model, (2,))).network.outputs)
+    assert output == "output"

@@ -54,7 +54,11 @@ def test_quantize_finds_them_whole(width: int) -> None:
     ann = dense_ann([rng.normal(size=(6, 5)), rng.normal(size=(5, 4))], [[0.1] * 5, [0.2] * 4])
     x = rng.uniform(size=(20, 6))
     options = Conversion(
-        normalisation=Normalisation.MAXIMUM, per_channel=True, weight_width=width, max_spikes=3
+        normalisation=Normalisation.MAXIMUM,
+        per_channel=True,
+        weight_width=width,
+        max_spikes=3,
+        bias_correction=False,
     )
     converted = convert(ann, x, options)
     fixed = quantize(

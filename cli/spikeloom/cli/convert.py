@@ -1,6 +1,7 @@
 """``spikeloom convert``: a trained ReLU network as a spiking one."""
 
 import argparse
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -21,7 +22,7 @@ from spikeloom.cli.precision import (
 )
 from spikeloom.cli.progress import print_json, print_table, progress, say, task
 from spikeloom.cli.runs import batches
-from spikeloom.cli.stimulus import Data
+from spikeloom.cli.stimulus import Data, check_labels
 from spikeloom.reference.ann import activations
 from spikeloom.reference.array_file import read_array, read_arrays
 from spikeloom.reference.calibrate import Conversion, Normalisation
@@ -52,17 +53,23 @@ _SHOWN = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 class ConversionOptions:
     """Conversion: what a spike stands for."""
 
-    steps: Annotated[int, "time steps that the conversion is calibrated for"] = 16
+    steps: Annotated[int, "time steps that the conversion is calibrated for"] = Conversion.steps
     normalisation: Annotated[
         Normalisation, "what decides the activation that a neuron can say at most"
-    ] = Normalisation.ERROR
-    percentile: Annotated[float, "percentile of the activations, where that decides"] = 99.9
-    per_channel: Annotated[bool, "whether each channel has its own"] = False
-    max_spikes: Annotated[int, "most spikes of a neuron in a step, 2**n - 1"] = 7
-    v_init: Annotated[float, "potential at the first step, in thresholds"] = 0.5
-    bias_correction: Annotated[bool, "whether biases make up for what rates lack"] = True
-    coding: Annotated[Coding, "how inputs become steps"] = Coding.CONSTANT
-    seed: Annotated[int, "seed of a coding by chance"] = 0
+    ] = Conversion.normalisation
+    percentile: Annotated[float, "percentile of the activations, where that decides"] = (
+        Conversion.percentile
+    )
+    per_channel: Annotated[bool, "whether each channel has its own"] = Conversion.per_channel
+    max_spikes: Annotated[int, "most spikes of a neuron in a step, 2**n - 1"] = (
+        Conversion.max_spikes
+    )
+    v_init: Annotated[float, "potential at the first step, in thresholds"] = Conversion.v_init
+    bias_correction: Annotated[bool, "whether biases make up for what rates lack"] = (
+        Conversion.bias_correction
+    )
+    coding: Annotated[Coding, "how inputs become steps"] = Conversion.coding
+    seed: Annotated[int, "seed of a coding by chance"] = Conversion.seed
     weight_width: Annotated[int, "bits of the weights that the hardware will have"] = 8
 
 
@@ -143,10 +150,10 @@ def _run(arguments: argparse.Namespace) -> int:
             ann = _read_ann(arguments.model, samples.x.shape[1:])
         with task(bars, f"calibrating with {len(samples.calibration):,} samples"):
             converted = convert(ann, samples.calibration, options)
-        write_nir(converted.graph, arguments.output)
         report = None
         if samples.y is not None:
-            report = _measure(bars, arguments, converted, samples)
+            report = _measure(bars, arguments, converted, given, samples)
+        write_nir(converted.graph, arguments.output)
     if arguments.stimulus is not None:
         coded = encode(samples.every, arguments.until, options.coding, seed=options.seed)
         labels: dict[str, Any] = {} if samples.labels is None else {"y": samples.labels}
@@ -157,7 +164,7 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json({"output": str(arguments.output)} | ({} if report is None else report.plain()))
     else:
-        _print(arguments, options, report)
+        _print(arguments, given, samples, report)
     return 0
 
 
@@ -172,9 +179,17 @@ def _check(arguments: argparse.Namespace) -> None:
             raise ValueError(f"--{name} must be positive, not {getattr(arguments, name)}")
     if arguments.limit is not None and arguments.limit < 1:
         raise ValueError(f"--limit must be positive, not {arguments.limit}")
-    for path in (arguments.output, arguments.stimulus, arguments.page):
-        if path is not None and (not path.parent.is_dir() or path.is_dir()):
+    written = [p for p in (arguments.output, arguments.stimulus, arguments.page) if p is not None]
+    for path in written:
+        if not path.parent.is_dir() or path.is_dir():
             raise ValueError(f"{path} must be a file in a folder that exists")
+    read = [p for p in (arguments.model, arguments.data, arguments.labels) if p is not None]
+    places = [each.resolve() for each in (*read, *written)]
+    for path in written:
+        if places.count(path.resolve()) > 1:
+            raise ValueError(f"{path} must be a file of its own, but is named twice")
+    if arguments.output.suffix != ".nir":
+        raise ValueError(f"{arguments.output} must end with .nir")
     if arguments.stimulus is not None and arguments.stimulus.suffix != ".npz":
         raise ValueError(f"{arguments.stimulus} must end with .npz")
 
@@ -202,8 +217,14 @@ def _read_samples(arguments: argparse.Namespace) -> _Samples:
     if "x" not in arrays:
         raise ValueError(f"{path} must hold an array 'x', but does not")
     x = arrays["x"][: arguments.limit]
-    if x.ndim < 2 or not x.size or x.dtype.kind not in "biuf" or not np.all(np.isfinite(x)):
-        raise ValueError(f"x in {path} must be finite numbers of shape (samples, ...)")
+    if x.ndim < 2 or not x.size or x.dtype.kind not in "biuf":
+        raise ValueError(
+            f"x in {path} must be numbers of shape (samples, ...), not {x.dtype} of shape {x.shape}"
+        )
+    with np.errstate(over="ignore"):
+        x = x.astype(np.float32)
+    if not np.all(np.isfinite(x)):
+        raise ValueError(f"x in {path} must be finite in single precision, but is not everywhere")
     y = arrays.get("y") if arguments.labels is None else read_array(arguments.labels)
     if y is not None:
         if y.shape != arrays["x"].shape[:1] or y.dtype.kind not in "iu":
@@ -214,14 +235,14 @@ def _read_samples(arguments: argparse.Namespace) -> _Samples:
         y = y[: arguments.limit]
     if y is None and arguments.page is not None:
         raise ValueError("--page must go with labels: y in the data's .npz, or --labels")
-    x = x.astype(np.float32)
     some = arguments.calibration if len(x) > arguments.calibration else 0
     return _Samples(x, y, some or len(x), some)
 
 
-def _fixed(converted: Converted, samples: _Samples, until: int) -> FixedNetwork:
+def _fixed(
+    converted: Converted, options: ConversionOptions, samples: _Samples, until: int
+) -> FixedNetwork:
     """The network as the other commands make it of the file with the words that are printed."""
-    options = converted.options
     (name,) = converted.ann.network.inputs
     words = _words(options)
     some = encode(samples.calibration[:CALIBRATION], until, options.coding, seed=options.seed)
@@ -230,10 +251,12 @@ def _fixed(converted: Converted, samples: _Samples, until: int) -> FixedNetwork:
     return fixed_network(converted.network, precision_of(words), inputs, Data({name: some}))
 
 
-def _words(options: Conversion) -> PrecisionOptions:
+def _words(options: ConversionOptions) -> PrecisionOptions:
     """How the hardware says the numbers."""
     return PrecisionOptions(
-        weight_width=options.weight_width or PrecisionOptions.weight_width,
+        weight_width=options.weight_width,
+        # Weights of a 256th of the threshold still fill their word.
+        state_width=min(32, 12 + options.weight_width),
         scale=Scale.NEURON,
         state_fraction=None,
         input_fraction=_FRACTION if options.coding is Coding.CONSTANT else 0,
@@ -244,20 +267,25 @@ def _measure(
     bars: Progress,
     arguments: argparse.Namespace,
     converted: Converted,
+    options: ConversionOptions,
     samples: _Samples,
 ) -> ConversionReport:
-    fixed = _fixed(converted, samples, arguments.until)
+    fixed = _fixed(converted, options, samples, arguments.until)
     labels: Any = samples.y
+    (output,) = fixed.outputs.values()
+    check_labels(labels, math.prod(fixed.shape(output)))
     groups = batches(fixed, len(samples.x), arguments.until)
     bar = bars.add_task("running in fixed point", total=len(samples.x))
-    options = converted.options
     scores: list[Array] = []
 
     def stimuli() -> Iterator[Array]:
-        for k, each in enumerate(groups):
+        for each in groups:
             some = samples.x[each]
             scores.append(next(reversed(activations(converted.ann, some).values())))
-            coded: Any = encode(some, arguments.until, options.coding, seed=options.seed + k)
+            first = samples.measured_from + each.start
+            coded: Any = encode(
+                some, arguments.until, options.coding, seed=options.seed, first=first
+            )
             if options.coding is Coding.CONSTANT:
                 coded = np.rint(np.ldexp(coded.astype(np.float64), _FRACTION)).astype(np.int64)
             yield coded
@@ -268,7 +296,7 @@ def _measure(
     decided = np.concatenate(scores).reshape(len(labels), -1).argmax(axis=1)
     return ConversionReport(
         model=arguments.model.name,
-        options=options,
+        options=converted.options,
         samples=len(labels),
         ann_correct=int(np.sum(decided == labels)),
         correct=course.correct.tolist(),
@@ -289,7 +317,10 @@ def _stops(course: Course, labels: Array) -> list[tuple[int, float, int]]:
 
 
 def _print(
-    arguments: argparse.Namespace, options: Conversion, report: ConversionReport | None
+    arguments: argparse.Namespace,
+    options: ConversionOptions,
+    samples: _Samples,
+    report: ConversionReport | None,
 ) -> None:
     if report is not None:
         say(
@@ -297,6 +328,8 @@ def _print(
             f" {report.samples:,} samples; as spikes with weights of"
             f" {report.options.weight_width} bits:"
         )
+        if not samples.measured_from:
+            say("(the same samples calibrate and measure: --calibration is fewer of more)")
         rows = [
             [
                 f"{t}",
@@ -316,11 +349,12 @@ def _print(
                 f" {100 * correct / report.samples:.2f} %"
             )
     say(f"written: {arguments.output}")
-    words = "--profile iaf --scale neuron --state-fraction auto"
-    if options.coding is Coding.CONSTANT:
-        words += f" --input-fraction {_FRACTION}"
-    if options.weight_width not in (None, PrecisionOptions.weight_width):
-        words += f" --weight-width {options.weight_width}"
+    fixed = _words(options)
+    words = f"--profile iaf --scale neuron --state-width {fixed.state_width} --state-fraction auto"
+    if fixed.input_fraction:
+        words += f" --input-fraction {fixed.input_fraction}"
+    if fixed.weight_width != PrecisionOptions.weight_width:
+        words += f" --weight-width {fixed.weight_width}"
     model, data = arguments.output, arguments.stimulus or "STEPS.npz"
     say(f"next: spikeloom simulate {model} {data} --fixed {words}")
     folder = model.with_suffix("")

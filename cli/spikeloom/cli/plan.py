@@ -50,7 +50,12 @@ def add_parser(commands: Any) -> None:
         " one, before anything is synthesised. `spikeloom build --plan` builds it.",
     )
     add_design_arguments(parser, lanes=False)
-    parser.add_argument("data", type=Path, nargs="?", help=f"{DATA_HELP}; by default random spikes")
+    parser.add_argument(
+        "data",
+        type=Path,
+        nargs="?",
+        help=f"{DATA_HELP}; by default --calibration's, or random spikes",
+    )
     add_arguments(parser, VectorOptions)
     parser.add_argument(
         "--limit",
@@ -149,7 +154,8 @@ def _stimulus(
         raise ValueError(
             f"a network for a board must have one input, not {', '.join(network.inputs)}"
         )
-    if arguments.data is None:
+    source = arguments.data or arguments.calibration
+    if source is None:
         if arguments.limit is not None:
             raise ValueError("--limit has no effect without data; leave it out")
         vectors = from_arguments(VectorOptions, arguments, tables.get("vectors"))
@@ -161,9 +167,9 @@ def _stimulus(
     limit = _SAMPLES if arguments.limit is None else arguments.limit
     shapes = {name: each.shape for name, each in network.inputs.items()}
     options = from_arguments(FixedOptions, arguments, tables.get("fixed"))
-    data = read_data(arguments.data, shapes, dt=dt, limit=limit)
+    data = read_data(source, shapes, dt=dt, limit=limit)
     (signal,) = fixed_data(data, options).values()
-    return signal, str(arguments.data)
+    return signal, str(source)
 
 
 def _print(plan: Plan, source: str, arguments: argparse.Namespace) -> None:

@@ -14,7 +14,7 @@ from spikeloom.reference.maps import Shape
 from spikeloom.reference.nir_data import read_nir_data
 from spikeloom.reference.recording_file import read_events
 
-__all__ = ["DATA_HELP", "Data", "read_data"]
+__all__ = ["DATA_HELP", "Data", "check_labels", "read_data"]
 
 DATA_HELP = (
     "data: .npz (array x, or one by the name of each input; labels y), .npy, .csv of events"
@@ -162,6 +162,21 @@ def _fitted(name: str, values: Array, shape: Shape) -> Array:
     if values.dtype.kind == "u" and values.max() >= 1 << 63:
         raise ValueError(f"{name} must be below 2**63, but holds {values.max()}")
     return values.astype(np.uint8) if values.dtype == bool else values
+
+
+def check_labels(labels: Array, outputs: int) -> None:
+    """Refuse labels that no output has.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two outputs, or a label is of none.
+    """
+    if outputs < 2:
+        raise ValueError("labels must go with two outputs at least, but there is one")
+    wrong = labels[(labels < 0) | (labels >= outputs)]
+    if wrong.size:
+        raise ValueError(f"labels must be 0 to {outputs - 1}, one of the outputs, not {wrong[0]}")
 
 
 def _labels(path: Path, labels: Array, samples: int) -> Array:

@@ -69,10 +69,15 @@ class ReLU(Node):
 
 @dataclass(frozen=True, eq=False)
 class Norm(Node):
-    """``scale * x + shift``, a number a channel: batch normalisation of a trained network."""
+    """``(x - mean) * scale + shift``, a number a channel: batch normalisation after training.
+
+    Into weights it goes in their own precision and in this order, as PyTorch folds it, so that
+    both ways of it into a network give the same numbers.
+    """
 
     scale: Array
     shift: Array
+    mean: Any = 0.0
 
     positive: ClassVar[tuple[str, ...]] = ()
 
@@ -213,10 +218,11 @@ def _without_norms(ann: Graph) -> Graph:
         if not all(_takes(nodes[each], each, edges) for each in before):
             nodes[name] = _depthwise(norm, shapes[name])
             continue
-        shift = norm.shift.astype(np.float64)
+        own = norm
         for each in before:
-            nodes[each] = _scaled(cast(Any, nodes[each]), norm.scale, shift)
-            shift = np.zeros_like(shift)  # what several bring is summed, and shifted once
+            nodes[each] = _scaled(cast(Any, nodes[each]), own)
+            # What several bring is summed, and shifted once.
+            own = Norm(norm.scale, np.zeros_like(norm.shift))
         after = [b for a, b in edges if a == name]
         edges = [
             pair
@@ -238,18 +244,18 @@ def _takes(node: Node, name: str, edges: Iterable[tuple[str, str]]) -> bool:
     return isinstance(node, Linear | Conv1d | Conv2d) and sum(a == name for a, _ in edges) == 1
 
 
-def _scaled(node: Any, scale: Array, shift: Array) -> Node:
-    scale = scale.astype(np.float64)
+def _scaled(node: Any, norm: Norm) -> Node:
     ones = (1,) * (node.weight.ndim - 1)
-    weight = node.weight * scale.reshape(-1, *ones)
+    weight = node.weight * norm.scale.reshape(-1, *ones)
+    has = isinstance(node, Conv1d | Conv2d | Affine)
+    bias = ((node.bias if has else 0 * norm.shift) - norm.mean) * norm.scale + norm.shift
     if isinstance(node, Conv1d | Conv2d):
-        return replace(node, weight=weight, bias=node.bias * scale + shift)
-    bias = node.bias if isinstance(node, Affine) else np.zeros(len(scale))
-    return Affine(weight, bias * scale + shift)
+        return replace(node, weight=weight, bias=bias)
+    return Affine(weight, bias)
 
 
 def _depthwise(norm: Norm, shape: Shape) -> Node:
-    scale, shift = norm.scale.astype(np.float64), norm.shift.astype(np.float64)
+    scale, shift = norm.scale, norm.shift - norm.mean * norm.scale
     rank = len(shape) - 1
     if rank == 0:
         return Affine(np.diag(scale), shift)

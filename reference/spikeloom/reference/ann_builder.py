@@ -27,8 +27,9 @@ __all__ = ["AnnBuilder", "Value", "refusal"]
 Array = NDArray[Any]
 
 _ADVICE = {
-    "MaxPool": "an AvgPool of the same size: neurons add up, they do not choose the largest",
+    "GlobalMaxPool": "a global AvgPool: neurons add up, they do not choose the largest",
     "AdaptiveMaxPool": "a global AvgPool: neurons add up, they do not choose the largest",
+    "MaxPool": "an AvgPool of the same size: neurons add up, they do not choose the largest",
     "LSTM": "dense layers with ReLU: its gates multiply, which no neuron here does",
     "GRU": "dense layers with ReLU: its gates multiply, which no neuron here does",
     "RNN": "dense layers with ReLU, unrolled",
@@ -38,7 +39,9 @@ _ADVICE = {
     "Attention": "convolutions with ReLU: it multiplies activations, which no neuron here does",
     "ConvTranspose": "a Conv after an upsampled input",
     "Conv3d": "a Conv2d",
-    "AvgPool1d": "a Conv1d with equal weights and groups",
+    "AvgPool1d": "a Conv1d of equal weights, with a group for each channel",
+    "AdaptiveAvgPool1d": "a Conv1d of equal weights, with a group for each channel",
+    "GlobalAveragePool1d": "a Conv1d of equal weights, with a group for each channel",
     "AdaptiveAvgPool": "an AvgPool2d of a fixed size, or a global one",
 }
 _ACTIVATIONS = (
@@ -48,7 +51,7 @@ _ACTIVATIONS = (
 )
 _TAKEN = (
     "one of Linear, Conv1d, Conv2d, BatchNorm, ReLU, AvgPool2d, GlobalAveragePool, Flatten,"
-    " Dropout, an addition, or a Softmax at the end"
+    " Dropout, an addition, or a Softmax or Sigmoid at the end"
 )
 
 
@@ -79,13 +82,13 @@ class Value:
     order
         Where the numbers lie otherwise than in ``sources``, the flat place of each there.
     ended
-        The layer at the end of the network that it comes from, such as a Softmax, or ``""``.
+        Name and kind of the layer at the end of the network that it comes from, such as a Softmax.
     """
 
     sources: tuple[str, ...]
     shape: Shape
     order: Array | None = None
-    ended: str = ""
+    ended: tuple[str, str] | None = None
 
 
 @dataclass
@@ -124,8 +127,7 @@ class AnnBuilder:
 
     def node(self, name: str, kind: str, node: Node, value: Value) -> Value:
         """A layer that is one node."""
-        if value.ended:
-            raise refusal(value.ended, "Softmax", "must stand at the end of the network alone")
+        _check_going_on(value)
         if value.order is not None:
             raise refusal(name, kind, "must not follow a change of the order of dimensions")
         try:
@@ -166,10 +168,16 @@ class AnnBuilder:
         node = kinds[weight.ndim](weight, bias, stride, padding, dilation, groups)
         return self.node(name, "Conv", node, value)
 
-    def norm(self, name: str, scale: Array, shift: Array, value: Value) -> Value:
-        """A scale and a shift for each channel."""
+    def norm(
+        self, name: str, scale: Array, shift: Array, value: Value, mean: Array | None = None
+    ) -> Value:
+        """A mean to take off, a scale and a shift for each channel."""
         channels = value.shape[:1]
-        spread = (np.broadcast_to(each, channels).copy() for each in (scale, shift))
+        if scale.size not in (1, *channels):
+            reason = f"must be of {channels[0]} channels as its input, not of {scale.size}"
+            raise refusal(name, "BatchNorm", reason)
+        mean = np.zeros_like(scale) if mean is None else mean
+        spread = (np.broadcast_to(each, channels).copy() for each in (scale, shift, mean))
         return self.node(name, "BatchNorm", Norm(*spread), value)
 
     def relu(self, name: str, value: Value, ceiling: float = math.inf) -> Value:
@@ -187,7 +195,7 @@ class AnnBuilder:
     def global_pool(self, name: str, value: Value) -> Value:
         """Means over all places; the places stay as dimensions of 1."""
         if len(value.shape) != 3:
-            raise refusal(name, "AvgPool1d")
+            raise refusal(name, "GlobalAveragePool1d")
         return self.node(name, "AvgPool2d", global_pool(value.shape), value)
 
     def flatten(self, name: str, value: Value) -> Value:
@@ -223,6 +231,8 @@ class AnnBuilder:
 
     def add(self, name: str, first: Value, second: Value) -> Value:
         """The sum of two values."""
+        for each in (first, second):
+            _check_going_on(each)
         if first.shape != second.shape:
             reason = f"what it adds must be of one shape, not {first.shape} and {second.shape}"
             raise refusal(name, "Add", reason)
@@ -232,6 +242,18 @@ class AnnBuilder:
             raise refusal(name, "Add", "must not follow a change of the order of dimensions")
         return Value((*first.sources, *second.sources), first.shape)
 
-    def end(self, name: str, value: Value) -> Value:
-        """A layer at the end that changes no decision, and is left out."""
-        return Value(value.sources, value.shape, value.order, name)
+    def end(self, name: str, kind: str, value: Value) -> Value:
+        """A layer behind the scores that changes no decision, and is left out."""
+        ended = Value(value.sources, value.shape, value.order, (name, kind))
+        if len(value.shape) != 1:
+            _check_going_on(ended)
+        return ended
+
+
+def _check_going_on(value: Value) -> None:
+    if value.ended is None:
+        return
+    name, kind = value.ended
+    if any(word in kind.lower() for word in ("softmax", "argmax", "hardmax")):
+        raise refusal(name, kind, "must stand at the end of the network alone, behind flat scores")
+    raise refusal(name, kind)

@@ -12,7 +12,7 @@ from spikeloom.reference.ann import ReLUNetwork, activations, in_single_precisio
 from spikeloom.reference.coding import Coding, encode
 from spikeloom.reference.fixed import exact_integer
 from spikeloom.reference.fold import scaled_sources
-from spikeloom.reference.maps import Diagonal, Weighted, apply_maps
+from spikeloom.reference.maps import Convolution, Dense, Diagonal, Weighted, apply_maps
 from spikeloom.reference.network import Connection, schedule
 from spikeloom.reference.precision import Precision
 from spikeloom.reference.profile import IAF, check_spike_rule
@@ -66,7 +66,7 @@ class Conversion:
     Parameters
     ----------
     steps
-        Time steps for which thresholds and biases are calibrated.
+        Time steps for which thresholds and biases are calibrated (Li et al. 2021 do it for few).
     normalisation, percentile
         What decides the ceilings, and the percentile where that does.
     per_channel
@@ -77,7 +77,8 @@ class Conversion:
         "Spiking-YOLO: spiking neural network for energy-efficient object detection", AAAI 2020).
     max_spikes
         The most spikes in a step: 1, or ``2**n - 1``. With more a spike stands for less, so that
-        few steps say more.
+        few steps say more (Li & Zeng, "Efficient and accurate conversion of spiking neural network
+        with burst spikes", IJCAI 2022, let spikes that are late come at once).
     v_init
         Potential at the first step, in thresholds: a half rounds spike counts to the nearest (Bu
         et al., "Optimal ANN-SNN conversion for high-accuracy and ultra-low-latency spiking neural
@@ -108,12 +109,12 @@ class Conversion:
     normalisation: Normalisation = Normalisation.ERROR
     percentile: float = 99.9
     per_channel: bool = False
-    max_spikes: int = 1
+    max_spikes: int = 7
     v_init: float = 0.5
-    bias_correction: bool = False
+    bias_correction: bool = True
     coding: Coding = Coding.CONSTANT
     seed: int = 0
-    weight_width: int | None = None
+    weight_width: int | None = 8
 
     def __post_init__(self) -> None:
         for name, kind in (("normalisation", Normalisation), ("coding", Coding)):
@@ -121,8 +122,16 @@ class Conversion:
                 raise TypeError(f"{name} must be a {kind.__name__}, not {getattr(self, name)!r}")
         for name in ("steps", "max_spikes", "seed"):
             object.__setattr__(self, name, exact_integer(name, getattr(self, name)))
+        for name in ("percentile", "v_init"):
+            if not isinstance(getattr(self, name), int | float):
+                raise TypeError(f"{name} must be a number, not {getattr(self, name)!r}")
+        for name in ("per_channel", "bias_correction"):
+            if not isinstance(getattr(self, name), bool):
+                raise TypeError(f"{name} must be True or False, not {getattr(self, name)!r}")
         if self.steps < 1:
             raise ValueError(f"steps must be positive, not {self.steps!r}")
+        if self.seed < 0:
+            raise ValueError(f"seed must not be negative, not {self.seed!r}")
         if not 0 < self.percentile <= 100:
             raise ValueError(f"percentile must be above 0 and up to 100, not {self.percentile!r}")
         if not 0 <= self.v_init < 1:
@@ -165,8 +174,13 @@ def calibrate(ann: ReLUNetwork, samples: Array, options: Conversion) -> Meaning:
     Raises
     ------
     ValueError
-        If a layer is silent on the samples, or these do not fit the network or the coding.
+        If a layer is silent on the samples, or these do not fit the network or the coding, are
+        none, or not finite.
     """
+    if not len(samples):
+        raise ValueError("calibration must have samples, but has none")
+    if not np.all(np.isfinite(samples)):
+        raise ValueError("calibration must be finite, but holds NaN or infinity")
     calibrator = _Calibrator(ann, samples, options)
     for (name,) in schedule(ann.network.populations):
         calibrator.learn(name)
@@ -201,7 +215,7 @@ class _Calibrator:
         current = self._current(name) if self.simulates else np.zeros(0)
         if name in self.ann.ceilings:
             self.units[name] = self._unit(name, current)
-        if self.options.bias_correction:
+        if self.options.bias_correction and self._takes_bias(name):
             self._correct(name, current)
         if self.simulates and name in self.ann.ceilings:
             self.sent[name] = self._spikes(name, current, self.units[name])
@@ -271,7 +285,7 @@ class _Calibrator:
             error = self._each((self._rates(name, current, ceiling) - wanted) ** 2, np.mean)
             best = np.where(error < least, ceiling, best)
             least = np.minimum(error, least)
-        return best
+        return np.where(most > 0, best, 0.0)
 
     def _rates(self, name: str, current: Array, ceiling: Array) -> Array:
         """Activations that the spikes of all steps stand for."""
@@ -288,6 +302,14 @@ class _Calibrator:
             np.clip(np.floor(v / unit), 0, self.options.max_spikes, out=spikes[:, t])
             v -= spikes[:, t] * unit
         return spikes
+
+    def _takes_bias(self, name: str) -> bool:
+        """Whether a bias can be said in a file: by weights, or by neurons."""
+        connections = self.ann.network.populations[name].connections
+        weights = (Dense, Convolution)
+        return name in self.ann.ceilings or any(
+            isinstance(each, weights) for connection in connections for each in connection.maps
+        )
 
     def _correct(self, name: str, current: Array) -> None:
         wanted = self.wanted[name]

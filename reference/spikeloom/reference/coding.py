@@ -16,7 +16,8 @@ class Coding(enum.Enum):
     CONSTANT = "constant"
     """The number itself in every step: nothing is lost (Rueckauer et al. 2017)."""
     RATE = "rate"
-    """As many spikes as the number is steps, spread evenly; see :func:`rate_code`."""
+    """As many spikes as the number is steps, spread evenly, as neurons make them of a constant
+    (Rueckauer et al. 2017); see :func:`rate_code`."""
     BERNOULLI = "bernoulli"
     """A spike in each step with the number as its probability (Neil et al., "Learning to be
     efficient: algorithms for training low-latency, low-compute deep spiking neural networks", SAC
@@ -28,7 +29,12 @@ class Coding(enum.Enum):
 
 
 def encode(
-    values: ArrayLike, steps: int, coding: Coding = Coding.CONSTANT, *, seed: int = 0
+    values: ArrayLike,
+    steps: int,
+    coding: Coding = Coding.CONSTANT,
+    *,
+    seed: int = 0,
+    first: int = 0,
 ) -> NDArray[np.generic]:
     """Numbers as steps.
 
@@ -42,6 +48,8 @@ def encode(
         How.
     seed
         Of a coding by chance.
+    first
+        Number of the first sample; each has a chance of its own, whichever come with it.
 
     Returns
     -------
@@ -63,11 +71,13 @@ def encode(
     else:
         flat, steps = _rates(flat), _positive(steps)
         if coding is Coding.BERNOULLI:
-            chance = np.random.default_rng(seed).random((len(flat), steps, flat.shape[1]))
-            spikes = (chance < flat[:, None]).astype(np.uint8)
+            spikes = np.empty((len(flat), steps, flat.shape[1]), np.uint8)
+            for k, sample in enumerate(flat):
+                chance = np.random.default_rng([seed, first + k])
+                spikes[k] = chance.random(spikes[k].shape) < sample
         else:
-            first = steps - np.rint(flat * steps).astype(np.int64)
-            spikes = (first[:, None] == np.arange(steps)[:, None]).astype(np.uint8)
+            early = steps - np.rint(flat * steps).astype(np.int64)
+            spikes = (early[:, None] == np.arange(steps)[:, None]).astype(np.uint8)
     return spikes.reshape(len(values), steps, *values.shape[1:])
 
 
@@ -119,5 +129,6 @@ def _positive(steps: int) -> int:
 def _rates(values: ArrayLike) -> NDArray[np.float64]:
     rates = np.asarray(values, dtype=np.float64)
     if not np.all((rates >= 0) & (rates <= 1)):
-        raise ValueError("values must be 0 to 1, but one is not")
+        worst = rates[~((rates >= 0) & (rates <= 1))][0]
+        raise ValueError(f"values must be 0 to 1, but one is {worst:g}; a constant may be anything")
     return rates

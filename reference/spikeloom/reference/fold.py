@@ -34,8 +34,19 @@ def fold(maps: Sequence[Map]) -> tuple[Map, ...]:
     """
     folded: list[Map] = []
     for each in maps:
-        folded = _joined(folded, each)
+        folded = _joined(folded, _by_element(each))
     return tuple(folded)
+
+
+def _by_element(each: Map) -> Map:
+    """A convolution that scales each channel by itself as that."""
+    if not isinstance(each, Convolution) or each.groups != each.weight.shape[0]:
+        return each
+    same = math.prod(each.weight.shape[1:]) == 1 and each.input_shape == each.output_shape
+    if not same:
+        return each
+    ones = (1,) * (len(each.input_shape) - 1)
+    return Diagonal(np.broadcast_to(each.weight.reshape(-1, *ones), each.input_shape))
 
 
 def _joined(maps: list[Map], last: Map) -> list[Map]:

@@ -314,14 +314,17 @@ class IF(_Elementwise):
 
 @dataclass(frozen=True, eq=False)
 class ChargedIF(IF):
-    """An IF that says more than NIR can: the potential at the first step, and spikes a step.
+    """An IF that says more than NIR can.
 
-    In a file it is an IF with ``spikeloom_v_init`` and ``spikeloom_max_spikes`` in its metadata,
-    which other tools keep and do not look at.
+    That is the potential at the first step, the most spikes of a step, and, where no weights can
+    bring it, what is added to the input in each step. In a file it is an IF with
+    ``spikeloom_v_init``, ``spikeloom_max_spikes`` and ``spikeloom_bias`` in its metadata, which
+    other tools keep and do not look at.
     """
 
     v_init: Array
     max_spikes: int
+    bias: Array | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -68,22 +68,27 @@ def measure_progress(network: FixedNetwork, traces: Iterable[Trace], labels: Arr
             events[name] = events.get(name, 0) + count
     whole = np.concatenate(sums)
     right = whole.argmax(axis=2) == np.asarray(labels)[:, None]
-    operations = synaptic_operations(network, events).cumsum() / len(whole)
+    operations = synaptic_operations(network, events, len(whole)).cumsum() / len(whole)
     return Progress(right.sum(axis=0), operations, whole, len(whole))
 
 
-def synaptic_operations(network: FixedNetwork, events: Mapping[str, Array]) -> NDArray[np.int64]:
-    """How often a weight is added to a neuron: each spike does that for all that it reaches.
+def synaptic_operations(
+    network: FixedNetwork, events: Mapping[str, Array], samples: int = 1
+) -> NDArray[np.int64]:
+    """How often a weight is added to a neuron, which is once for each event and neuron it reaches.
 
-    A number that comes in counts once, be it one or many spikes' worth. The energy of neuromorphic
-    hardware is for the most part proportional to this (Merolla et al., "A million spiking-neuron
-    integrated circuit with a scalable communication network and interface", Science 345:668,
-    2014).
+    The spikes of a neuron in a step are one event, whose weight the hardware multiplies by their
+    number; so is a number that comes in. What sends its potential does so in each step, and all of
+    it counts. The energy of neuromorphic hardware is for the most part proportional to this
+    (Merolla et al., "A million spiking-neuron integrated circuit with a scalable communication
+    network and interface", Science 345:668, 2014).
 
     Parameters
     ----------
     events
         As :class:`~spikeloom.reference.simulate.Trace` has them.
+    samples
+        How many samples they are of.
 
     Returns
     -------
@@ -93,13 +98,14 @@ def synaptic_operations(network: FixedNetwork, events: Mapping[str, Array]) -> N
     total = np.zeros(steps, dtype=np.float64)
     for population in network.populations.values():
         for each in population.connections:
-            if each.source not in events:
-                continue  # what hears potentials has no events
+            sent = events.get(each.source)
+            if sent is None:
+                sent = np.full((steps, *network.shape(each.source)), samples)
             maps = [
                 m.with_weight((m.weight != 0).astype(np.float64)) if isinstance(m, Weighted) else m
                 for m in each.maps
             ]
-            reached = apply_maps(maps, events[each.source].astype(np.float64))
+            reached = apply_maps(maps, sent.astype(np.float64))
             total += reached.reshape(steps, math.prod(reached.shape[1:])).sum(axis=1)
     return np.rint(total).astype(np.int64)
 

@@ -71,7 +71,6 @@ def _add(
     edges: list[tuple[str, str]],
 ) -> None:
     """Add a population and what leads to it."""
-    node = _neuron_node(population)
     bias: Array | None = np.broadcast_to(np.asarray(population.neuron.bias), population.shape)
     if not np.any(bias):
         bias = None
@@ -91,20 +90,21 @@ def _add(
             edges.append((before, inner))
             before = inner
         edges.append((before, name))
-    if bias is not None:
-        raise ValueError(
-            "its bias must go with the weights of a connection, but differs within a channel, or"
-            " none has weights"
-        )
-    nodes[name] = node
+    nodes[name] = _neuron_node(population, bias)
 
 
-def _neuron_node(population: FloatPopulation) -> Node:
+def _neuron_node(population: FloatPopulation, bias: Array | None) -> Node:
+    """The node of neurons, with the bias that no weights can bring."""
     neuron, shape = population.neuron, population.shape
 
     def spread(value: Any) -> Array:
         return np.broadcast_to(np.float32(value), shape).copy()
 
+    if bias is not None and neuron.v_th is None:
+        raise ValueError(
+            "its bias must go with the weights of a connection, but differs within a channel, or"
+            " none has weights"
+        )
     if neuron.relay and neuron.v_th is None:
         return Output(shape)
     if np.any(neuron.alpha != 1) or np.any(neuron.leak) or neuron.tau_syn is not None:
@@ -112,9 +112,10 @@ def _neuron_node(population: FloatPopulation) -> Node:
     if neuron.v_th is None:
         return I(spread(neuron.r))
     parameters = (spread(neuron.r), spread(neuron.v_th), spread(neuron.v_reset))
-    if not np.any(neuron.v_init) and neuron.max_spikes is None:
+    if not np.any(neuron.v_init) and neuron.max_spikes is None and bias is None:
         return IF(*parameters)
-    return ChargedIF(*parameters, spread(neuron.v_init), neuron.most_spikes)
+    own = None if bias is None else bias.astype(np.float32)
+    return ChargedIF(*parameters, spread(neuron.v_init), neuron.most_spikes, own)
 
 
 def _links(connection: Connection, bias: Array | None) -> tuple[list[tuple[str, Node]], bool]:

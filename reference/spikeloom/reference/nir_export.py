@@ -110,6 +110,8 @@ def _write_node(group: h5py.Group, node: Node, shape: Shape) -> None:
         metadata = group.create_group("metadata")
         _write(metadata, "spikeloom_v_init", node.v_init)
         _write(metadata, "spikeloom_max_spikes", node.max_spikes)
+        if node.bias is not None:
+            _write(metadata, "spikeloom_bias", node.bias)
     for each in fields(IF if isinstance(node, ChargedIF) else node):
         value: Any = getattr(node, each.name)
         if each.name == "v_reset" and not value.any():

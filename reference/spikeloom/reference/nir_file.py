@@ -50,7 +50,7 @@ MAX_DEPTH = 16
 MAX_CHUNKS = 1 << 16
 """Chunks of a data set; HDF5 keeps books on each."""
 MAX_DATASETS = 12 * MAX_NODES
-METADATA = ("spikeloom_v_init", "spikeloom_max_spikes")
+METADATA = ("spikeloom_v_init", "spikeloom_max_spikes", "spikeloom_bias")
 """What is read of a node's metadata."""
 
 MEMORY = 1 << 30

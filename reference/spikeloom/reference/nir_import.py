@@ -318,7 +318,9 @@ def _charged(values: Mapping[str, Values], metadata: Tree, shape: Shape) -> Node
     v_init = _fitted(_real(metadata, name), name, shape)[0] if name in metadata else zeros
     name = "spikeloom_max_spikes"
     most = _integers(metadata, name, 1)[0] if name in metadata else 1
-    return ChargedIF(**values, v_init=v_init, max_spikes=most)
+    name = "spikeloom_bias"
+    bias = _fitted(_real(metadata, name), name, shape)[0] if name in metadata else None
+    return ChargedIF(**values, v_init=v_init, max_spikes=most, bias=bias)
 
 
 def _place(where: str) -> str:

@@ -267,6 +267,8 @@ class _Compiler:
             else:
                 bias = bias + current
         neuron = self._neuron(name, node)
+        if isinstance(node, ChargedIF) and node.bias is not None:
+            bias = bias + _real(node, "bias")
         return FloatPopulation(
             shape=shape,
             neuron=replace(neuron, bias=bias),

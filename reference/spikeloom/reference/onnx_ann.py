@@ -67,7 +67,6 @@ class _Reader:
             raise ValueError(f"the model must have one input, not {len(inputs)}")
         shape = _shape(inputs[0]) if shape is None else tuple(shape)
         self.values[inputs[0].name] = self.builder.input(shape)
-        last: Value | None = None
         for node in self.source.node:
             names = [name for name in node.input if name]
             if all(name in self.constants for name in names):
@@ -75,20 +74,17 @@ class _Reader:
                 if constant is not None:
                     self.constants[node.output[0]] = constant
                 continue
-            known = [name for name in names if name in self.values]
-            if not known:
-                continue  # behind what ended the network
-            value = self.step(node, _options(node))
-            if value is None:
-                last = last or self.values[known[0]]
-            else:
-                self.values[node.output[0]] = value
-        if last is None:
-            ends = [self.values[e.name] for e in self.source.output if e.name in self.values]
-            if not ends:
-                raise ValueError("the model's input must lead to its output, but does not")
-            last = ends[0]
-        return self.builder.graph(last)
+            known = [self.values[name] for name in names if name in self.values]
+            if not known or (_decided(known[0]) and node.op_type not in _HANDED_ON):
+                continue  # behind the decision
+            self.values[node.output[0]] = self.step(node, _options(node))
+        ends = [self.values[e.name] for e in self.source.output if e.name in self.values]
+        if not ends:
+            raise ValueError("the model's input must lead to its output, but does not")
+        if len({each.sources for each in ends}) > 1:
+            several = ", ".join(each.name for each in self.source.output)
+            raise ValueError(f"the model must have one output, or decisions of one, not {several}")
+        return self.builder.graph(ends[0])
 
     def constant(self, node: onnx.NodeProto) -> Array | None:
         """What a layer of constants alone comes to, if it is one of those that weights need."""
@@ -115,16 +111,16 @@ class _Reader:
                 return _dequantized(*given, axis=options.get("axis", 1))
         return None
 
-    def step(self, node: onnx.NodeProto, options: Mapping[str, Any]) -> Value | None:
-        """What a layer hands on, or nothing if it ends the network."""
+    def step(self, node: onnx.NodeProto, options: Mapping[str, Any]) -> Value:
+        """What a layer hands on."""
         name, kind = node.name or node.output[0], node.op_type
         build = self.builder
         value = next(self.values[each] for each in node.input if each in self.values)
         match kind:
-            case "Identity" | "Dropout" | "Cast":
+            case "Identity" | "Dropout" | "Cast" | "ZipMap":
                 return value
-            case "Softmax" | "LogSoftmax" | "ArgMax" | "ZipMap" | "Hardmax":
-                return None
+            case "Softmax" | "LogSoftmax" | "ArgMax" | "Hardmax" | "Sigmoid":
+                return build.end(name, kind, value)
             case "Relu":
                 return build.relu(name, value)
             case "Clip":
@@ -137,10 +133,9 @@ class _Reader:
             case "Conv":
                 return self.conv(name, node, options, value)
             case "BatchNormalization":
-                numbers = [self.weight(name, node, k).astype(np.float64) for k in range(1, 5)]
-                scale, shift, mean, variance = numbers
+                scale, shift, mean, variance = (self.weight(name, node, k) for k in range(1, 5))
                 scale = scale / np.sqrt(variance + options.get("epsilon", 1e-5))
-                return build.norm(name, scale, shift - mean * scale, value)
+                return build.norm(name, scale, shift, value, mean)
             case "Add" | "Sub" | "Mul" | "Div":
                 return self.arithmetic(name, node, value)
             case "AveragePool":
@@ -174,7 +169,7 @@ class _Reader:
         self, name: str, node: onnx.NodeProto, options: Mapping[str, Any], value: Value
     ) -> Value:
         low, high = (self.optional(node, k) for k in (1, 2))
-        least = options.get("min", 0.0 if low is None and "max" in options else low)
+        least = options.get("min", low)
         most = options.get("max", high)
         if least is None or float(least) != 0 or (most is not None and not float(most) > 0):
             raise refusal(name, "Clip", f"must be from 0 to a positive number, not {least}, {most}")
@@ -274,6 +269,14 @@ class _Reader:
             case "Div":
                 scale = one / channels
         return self.builder.norm(name, scale, shift, value)
+
+
+_HANDED_ON = ("Identity", "Cast", "ZipMap")
+"""What may stand behind a decision, beside what makes labels of it."""
+
+
+def _decided(value: Value) -> bool:
+    return value.ended is not None and value.ended[1] == "ArgMax"
 
 
 def _each_channel(name: str, kind: str, number: Array, value: Value) -> Array:

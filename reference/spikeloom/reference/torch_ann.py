@@ -3,6 +3,7 @@
 Needs PyTorch: ``pip install 'spikeloom[torch]'``.
 """
 
+import math
 import operator
 from collections.abc import Callable
 from typing import Any
@@ -58,8 +59,26 @@ class _Reader:
         for node in traced.nodes:
             if node.op == "output":
                 return self.builder.graph(self.value(node.args[0], "output"))
-            self.values[node.name] = self.step(node)
+            if node.op != "placeholder" and _about_sizes(node):
+                continue
+            self.values[node.name] = value = self.step(node)
+            if self.is_in_place(node):
+                # Whoever looks at its input from now on sees what became of it.
+                self.values[_first(node).name] = value
         raise ValueError("the module must return a value, but does not")
+
+    def is_in_place(self, node: fx.Node) -> bool:
+        """Whether a layer overwrites its input."""
+        if node.op == "call_module":
+            return bool(getattr(self.modules[str(node.target)], "inplace", False))
+        if node.op == "call_method":
+            return str(node.target).endswith("_")
+        name = getattr(node.target, "__name__", "")
+        return node.op == "call_function" and (
+            node.target is operator.iadd
+            or name.endswith("_")
+            or bool(node.kwargs.get("inplace", False))
+        )
 
     def value(self, argument: Any, name: str) -> Value:
         if not isinstance(argument, fx.Node) or argument.name not in self.values:
@@ -74,7 +93,7 @@ class _Reader:
         name = str(node.target) if node.op == "call_module" else node.name
         if node.op == "call_module":
             module = self.modules[str(node.target)]
-            return self.module(name, module, self.value(node.args[0], name))
+            return self.module(name, module, self.value(_first(node), name))
         if node.op == "call_function":
             return self.function(name, node)
         if node.op == "call_method":
@@ -91,7 +110,8 @@ class _Reader:
             case nn.Conv1d() | nn.Conv2d():
                 return self.conv(name, module, value)
             case nn.BatchNorm1d() | nn.BatchNorm2d():
-                return build.norm(name, *_norm(name, module), value)
+                scale, shift, mean = _norm(name, module)
+                return build.norm(name, scale, shift, value, mean)
             case nn.ReLU6():
                 return build.relu(name, value, 6.0)
             case nn.ReLU():
@@ -106,8 +126,8 @@ class _Reader:
                 return build.global_pool(name, value)
             case nn.Flatten() if (module.start_dim, module.end_dim) == (1, -1):
                 return build.flatten(name, value)
-            case nn.Softmax() | nn.LogSoftmax():
-                return build.end(name, value)
+            case nn.Softmax() | nn.LogSoftmax() | nn.Sigmoid():
+                return build.end(name, type(module).__name__, value)
         raise refusal(name, type(module).__name__)
 
     def conv(self, name: str, module: Any, value: Value) -> Value:
@@ -135,28 +155,27 @@ class _Reader:
         )
 
     def clip(self, name: str, value: Value, low: Any, high: Any) -> Value:
-        if low != 0 or high is None or not high > 0:
+        if low != 0 or (high is not None and not high > 0):
             raise refusal(name, "clip", f"must be from 0 to a positive number, not {low} to {high}")
-        return self.builder.relu(name, value, float(high))
+        return self.builder.relu(name, value, math.inf if high is None else float(high))
 
     def function(self, name: str, node: fx.Node) -> Value:
         target: Any = node.target
         if target in (operator.add, operator.iadd, torch.add):
-            first, second = (self.value(each, name) for each in node.args[:2])
-            return self.builder.add(name, first, second)
+            return self.sum(name, node)
         options = dict(zip(_ARGUMENTS.get(target, ()), node.args[1:], strict=False))
         return self.call(name, target.__name__, node, options | node.kwargs)
 
     def method(self, name: str, node: fx.Node) -> Value:
         kind = str(node.target)
         if kind in ("add", "add_"):
-            first, second = (self.value(each, name) for each in node.args[:2])
-            return self.builder.add(name, first, second)
+            return self.sum(name, node)
         options: dict[str, Any] = dict(node.kwargs)
         if kind in ("view", "reshape"):
             sizes: Any = node.args[1:]
             sizes = sizes[0] if len(sizes) == 1 and isinstance(sizes[0], tuple | list) else sizes
-            if len(sizes) != 2 or sizes[1] != -1:
+            size = math.prod(self.value(_first(node), name).shape)
+            if len(sizes) != 2 or sizes[1] not in (-1, size):
                 raise refusal(name, kind, "must be a Flatten, or a view as (batch, -1)")
             kind, options = "flatten", {"start_dim": 1}
         else:
@@ -165,9 +184,15 @@ class _Reader:
             options |= dict(zip(words.get(kind, ()), node.args[1:], strict=False))
         return self.call(name, kind, node, options)
 
+    def sum(self, name: str, node: fx.Node) -> Value:
+        if len(node.args) != 2 or node.kwargs:
+            raise refusal(name, "add", "must add two values as they are, without alpha")
+        first, second = (self.value(each, name) for each in node.args)
+        return self.builder.add(name, first, second)
+
     def call(self, name: str, kind: str, node: fx.Node, options: dict[str, Any]) -> Value:
         """A function or method by its name."""
-        build, value = self.builder, self.value(node.args[0], name)
+        build, value = self.builder, self.value(_first(node), name)
         match kind.strip("_"):
             case "relu":
                 return build.relu(name, value)
@@ -182,8 +207,8 @@ class _Reader:
                 return build.flatten(name, value)
             case "dropout" | "dropout2d" | "contiguous":
                 return value
-            case "softmax" | "log_softmax":
-                return build.end(name, value)
+            case "softmax" | "log_softmax" | "sigmoid":
+                return build.end(name, kind, value)
             case "avg_pool2d":
                 pool = nn.AvgPool2d(**options)
                 return self.module(name, pool, value)
@@ -206,6 +231,16 @@ _ARGUMENTS: dict[Callable[..., Any], tuple[str, ...]] = {
 """Names of the arguments behind the first, of functions that have some."""
 
 
+def _first(node: fx.Node) -> Any:
+    """What a layer takes."""
+    return node.args[0] if node.args else node.kwargs.get("input")
+
+
+def _about_sizes(node: fx.Node) -> bool:
+    """Whether a node tells a batch's size, which a view may be told."""
+    return node.target in ("size", getattr, operator.getitem)
+
+
 def _all_places(dimensions: Any) -> bool:
     return isinstance(dimensions, tuple | list) and sorted(d % 4 for d in dimensions) == [2, 3]
 
@@ -222,16 +257,16 @@ def _pair(value: Any) -> Shape:
     return (value, value) if isinstance(value, int) else tuple(value)
 
 
-def _norm(name: str, module: Any) -> tuple[Array, Array]:
+def _norm(name: str, module: Any) -> tuple[Array, Array, Array]:
+    """Scale, shift and mean."""
     if module.running_mean is None:
         reason = "must track running statistics, which say what it does after training"
         raise refusal(name, type(module).__name__, reason)
     mean, variance = (_numbers(each) for each in (module.running_mean, module.running_var))
-    scale = 1 / np.sqrt(variance.astype(np.float64) + module.eps)
-    shift = np.zeros_like(scale)
+    scale, shift = np.ones_like(mean), np.zeros_like(mean)
     if module.affine:
-        scale, shift = scale * _numbers(module.weight), _numbers(module.bias).astype(np.float64)
-    return scale, shift - mean * scale
+        scale, shift = _numbers(module.weight), _numbers(module.bias)
+    return scale / np.sqrt(variance + np.float32(module.eps)), shift, mean
 
 
 def _check_pool(name: str, module: nn.AvgPool2d) -> None:

@@ -21,7 +21,7 @@ def rounded_weights(
 
     The largest weight of each neuron, or of each channel of a convolution, fills the word, which
     is what :func:`~spikeloom.reference.quantize.quantize` does with a scale for each neuron: it
-    finds these weights whole.
+    finds these weights whole, if the state is wide enough for the threshold in units of the step.
 
     Parameters
     ----------
