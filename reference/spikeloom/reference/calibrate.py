@@ -70,11 +70,12 @@ class Conversion:
     normalisation, percentile
         What decides the ceilings, and the percentile where that does.
     per_channel
-        Whether each channel of a convolution, or neuron of a dense layer, has a ceiling of its
-        own, which helps in the first few steps and spreads the weights of what follows, so that
-        they are rounded coarsely. A spike's meaning then differs by channel, also at both ends of
-        a residual connection, which gets the ratio of the two as its weight (Kim et al.,
-        "Spiking-YOLO: spiking neural network for energy-efficient object detection", AAAI 2020).
+        Whether each channel of a convolution, or neuron of a dense layer, has a ceiling of its own
+        (Kim et al., "Spiking-YOLO: spiking neural network for energy-efficient object detection",
+        AAAI 2020), which helps in the first few steps and spreads the weights of what follows, so
+        that they are rounded coarsely. Where two connections meet, as behind a residual block,
+        each gets the ratio of what a spike means at its ends (Hu, Tang & Pan, "Spiking deep
+        residual networks", arXiv 1805.01352).
     max_spikes
         The most spikes in a step: 1, or ``2**n - 1``. With more a spike stands for less, so that
         few steps say more (Li & Zeng, "Efficient and accurate conversion of spiking neural network
