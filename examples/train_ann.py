@@ -1,6 +1,6 @@
 """Train one of ``networks.py`` on MNIST or Fashion-MNIST, in minutes on two cores.
 
-    pip install -e '.[torch,onnx]'
+    pip install -e '.[torch,onnx]' onnxscript     # the last for PyTorch's exporter
     python examples/train_ann.py lenet mnist --data ../shared/data -o lenet-mnist.onnx
 
 The networks in ``examples/trained`` were made like this. Weights are rounded to half precision,
