@@ -2,7 +2,7 @@
 
 import enum
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,12 +11,11 @@ from numpy.typing import NDArray
 from spikeloom.reference.ann import ReLUNetwork, activations, in_single_precision
 from spikeloom.reference.coding import Coding, encode
 from spikeloom.reference.fixed import exact_integer
-from spikeloom.reference.fold import scaled_sources
-from spikeloom.reference.maps import Convolution, Dense, Diagonal, Weighted, apply_maps
+from spikeloom.reference.maps import Convolution, Dense, apply_maps
 from spikeloom.reference.network import Connection, schedule
 from spikeloom.reference.precision import Precision
 from spikeloom.reference.profile import IAF, check_spike_rule
-from spikeloom.reference.scaling import with_weights
+from spikeloom.reference.scaling import scaled_connection
 from spikeloom.reference.weight_rounding import rounded_weights
 
 __all__ = ["Conversion", "Meaning", "Normalisation", "calibrate"]
@@ -225,7 +224,7 @@ class _Calibrator:
         """Those that take the sources' spikes, with weights that a word has."""
         population = self.ann.network.populations[name]
         connections = tuple(
-            _heard(each, self.units[each.source], population.shape)
+            scaled_connection(each, population.shape, sources=self.units[each.source])
             for each in population.connections
         )
         if self.options.weight_width is None:
@@ -324,19 +323,3 @@ class _Calibrator:
                 best, least = self.biases[name], error
             self.biases[name] = (self.biases[name] + missing[0]).astype(np.float32)
         self.biases[name] = best
-
-
-def _heard(connection: Connection, unit: Array, shape: tuple[int, ...]) -> Connection:
-    """A connection that takes spikes, each of which stands for a unit."""
-    maps = list(with_weights(connection.maps, shape))
-    (k,) = (k for k, each in enumerate(maps) if isinstance(each, Weighted))
-    weighted: Any = maps[k]
-    each = np.broadcast_to(unit.astype(np.float64), maps[0].input_shape)
-    scaled = scaled_sources(Diagonal(each), maps[:k], weighted)
-    if scaled is None:
-        raise ValueError(
-            f"the weights from {connection.source!r} are shared by units whose spikes stand for"
-            " different numbers; a conversion with one number a layer helps"
-        )
-    maps[k] = scaled
-    return replace(connection, maps=tuple(maps))

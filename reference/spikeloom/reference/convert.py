@@ -16,14 +16,13 @@ from numpy.typing import ArrayLike, NDArray
 from spikeloom.reference.ann import ReLUNetwork, relu_network
 from spikeloom.reference.calibrate import Conversion, Meaning, calibrate
 from spikeloom.reference.coding import Coding
-from spikeloom.reference.fold import scaled_targets
 from spikeloom.reference.graph import Graph
-from spikeloom.reference.maps import Diagonal, Weighted
 from spikeloom.reference.network import Connection, FloatNetwork, FloatPopulation
 from spikeloom.reference.network_graph import network_graph
 from spikeloom.reference.neuron_float import FloatNeuron
 from spikeloom.reference.nir_network import network_of
 from spikeloom.reference.profile import IAF
+from spikeloom.reference.scaling import scaled_connection
 
 __all__ = ["Converted", "convert"]
 
@@ -109,7 +108,8 @@ def _spiking(ann: ReLUNetwork, meaning: Meaning, options: Conversion) -> FloatNe
             shape=population.shape,
             neuron=neuron,
             connections=tuple(
-                _scaled(each, unit, population.shape) for each in meaning.connections[name]
+                scaled_connection(each, population.shape, targets=1 / unit)
+                for each in meaning.connections[name]
             ),
         )
     if options.coding is Coding.FIRST_SPIKE:
@@ -136,18 +136,3 @@ def _held(
         )
         result[name] = replace(population, connections=connections)
     return result
-
-
-def _scaled(connection: Connection, unit: Array, shape: tuple[int, ...]) -> Connection:
-    """A connection that counts in thresholds."""
-    maps = list(connection.maps)
-    (k,) = (k for k, each in enumerate(maps) if isinstance(each, Weighted))
-    weighted: Any = maps[k]
-    scaled = scaled_targets(weighted, maps[k + 1 :], Diagonal(np.broadcast_to(1 / unit, shape)))
-    if scaled is None:
-        raise ValueError(
-            f"the weights from {connection.source!r} are shared by units whose spikes stand for"
-            " different numbers; a conversion with one number a layer helps"
-        )
-    maps[k] = scaled
-    return replace(connection, maps=tuple(maps))

@@ -2,15 +2,16 @@
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from graphlib import CycleError, TopologicalSorter
 from itertools import repeat
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spikeloom.reference.fixed import signed_width
+from spikeloom.reference.fold import scaled_sources, scaled_targets
 from spikeloom.reference.maps import (
     Convolution,
     Dense,
@@ -32,6 +33,7 @@ __all__ = [
     "is_sum",
     "largest_weights",
     "plan_scales",
+    "scaled_connection",
     "total_gain",
     "with_weights",
 ]
@@ -308,6 +310,43 @@ def largest_weights(
         high = _high(weighted, percentile, shared)
         largest = np.maximum(largest, _onto(weighted, high, after, shape) * unit)
     return largest
+
+
+def scaled_connection(
+    connection: Connection,
+    shape: Shape,
+    *,
+    sources: NDArray[Any] | float = 1.0,
+    targets: NDArray[Any] | float = 1.0,
+) -> Connection:
+    """A connection whose weights hold a factor for each source and one for each target.
+
+    Parameters
+    ----------
+    connection, shape
+        One with a set of weights at most, and the shape of what it leads to.
+    sources, targets
+        The factors, of shapes that broadcast to the sources' and to ``shape``.
+
+    Raises
+    ------
+    ValueError
+        If factors differ where weights are shared.
+    """
+    maps = list(with_weights(connection.maps, shape))
+    (k,) = (k for k, each in enumerate(maps) if isinstance(each, Weighted))
+    before = np.broadcast_to(np.asarray(sources, np.float64), maps[0].input_shape)
+    scaled = scaled_sources(Diagonal(before), maps[:k], cast(Weighted, maps[k]))
+    if scaled is not None:
+        after = np.broadcast_to(np.asarray(targets, np.float64), shape)
+        scaled = scaled_targets(scaled, maps[k + 1 :], Diagonal(after))
+    if scaled is None:
+        raise ValueError(
+            f"the weights from {connection.source!r} are shared by units whose spikes stand for"
+            " different numbers; a conversion with one number a layer helps"
+        )
+    maps[k] = scaled
+    return replace(connection, maps=tuple(maps))
 
 
 def with_weights(maps: tuple[Map, ...], shape: Shape) -> tuple[Map, ...]:
