@@ -16,6 +16,7 @@ from spikeloom.cli.options import add_arguments, from_arguments
 from spikeloom.cli.precision import (
     CALIBRATION,
     PrecisionOptions,
+    fixed_data,
     fixed_inputs,
     fixed_network,
     precision_of,
@@ -276,6 +277,7 @@ def _measure(
     check_labels(labels, math.prod(fixed.shape(output)))
     groups = batches(fixed, len(samples.x), arguments.until)
     bar = bars.add_task("running in fixed point", total=len(samples.x))
+    words = _words(options)
     scores: list[Array] = []
 
     def stimuli() -> Iterator[Array]:
@@ -286,9 +288,8 @@ def _measure(
             coded: Any = encode(
                 some, arguments.until, options.coding, seed=options.seed, first=first
             )
-            if options.coding is Coding.CONSTANT:
-                coded = np.rint(np.ldexp(coded.astype(np.float64), _FRACTION)).astype(np.int64)
-            yield coded
+            (integers,) = fixed_data(Data({"x": coded}), words).values()
+            yield integers
             bars.update(bar, completed=each.start)
 
     course = measure_progress(fixed, trace_outputs(fixed, stimuli()), labels)
