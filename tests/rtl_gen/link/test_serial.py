@@ -1,7 +1,9 @@
-"""A network behind a serial line, from bytes to bytes."""
+"""A network behind a framed line, from levels of the line to levels of the line."""
 
 import random
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,36 +11,169 @@ from amaranth.hdl import Module
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.sim import Simulator
-from general_networks import Make, loop_of_two, two_inputs
+from general_networks import (
+    Make,
+    dense,
+    draw_stimulus,
+    loop_of_two,
+    network,
+    population,
+    two_inputs,
+)
 
-from spikeloom.reference.dense import FixedDense, dense_layers, fixed_stack
 from spikeloom.reference.events import events_to_raster, raster_to_events
-from spikeloom.reference.fixed import QFormat
 from spikeloom.reference.link_codec import decode_events, encode_events
+from spikeloom.reference.link_frames import (
+    MOST_PAYLOAD,
+    Answer,
+    Frame,
+    FrameReader,
+    Order,
+    frame_bytes,
+)
 from spikeloom.reference.network import FixedInput, FixedNetwork
-from spikeloom.reference.neuron_fixed import NeuronConfig
 from spikeloom.reference.simulate import run_fixed
 from spikeloom.rtl_gen.events import event_stream
-from spikeloom.rtl_gen.link.serial import WEIGHT, SerialNetwork, weight_bytes
+from spikeloom.rtl_gen.link.serial import SerialNetwork, identity, weight_bytes
 from spikeloom.rtl_gen.network import NetworkTop
 from spikeloom.rtl_gen.weights import WeightStore
 
 DIVISOR = 8
 
 
-def small_network() -> FixedNetwork:
-    rng = np.random.default_rng(0)
-    layers = [
-        FixedDense(
-            weight=rng.integers(-40, 100, (inputs, size)),
-            weight_width=8,
-            neurons=NeuronConfig(
-                size=size, state=QFormat(word_length=12), current_width=8, threshold=100
-            ),
-        )
-        for inputs, size in ((10, 6), (6, 3))
+def small_network(most: int = 1) -> FixedNetwork:
+    rng = random.Random(3)
+    hidden = population(rng, (6,), dense(rng, "in", 10, 6))
+    out = population(rng, (3,), dense(rng, "hidden", 6, 3))
+    return network(
+        {"in": FixedInput(shape=(10,), high=most)}, {"hidden": hidden, "out": out}, "out"
+    )
+
+
+def converse(
+    dut: SerialNetwork, levels: list[int], line_bytes: Callable[..., bytes], patience: int
+) -> tuple[list[Frame], int]:
+    """What the device answers to levels of its line, and how often ``spike`` was high."""
+    sent, spikes = [], 0
+
+    async def bench(ctx: Any) -> None:
+        nonlocal spikes
+        ctx.set(dut.rx, 1)
+        await ctx.tick().repeat(4)
+        for level in [*levels, *[1] * patience]:
+            ctx.set(dut.rx, level)
+            sent.append(ctx.get(dut.tx))
+            spikes += ctx.get(dut.spike)
+            await ctx.tick()
+
+    simulator = Simulator(dut)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(bench)
+    simulator.run()
+    reader = FrameReader(1000)
+    frames = list(reader.feed(line_bytes(sent, DIVISOR)))
+    assert reader.broken == 0
+    return frames, spikes
+
+
+def orders(data: bytes, first: int = 0) -> list[Frame]:
+    """Bytes of events in frames, numbered from the first on."""
+    parts = [data[k : k + MOST_PAYLOAD] for k in range(0, len(data), MOST_PAYLOAD)]
+    return [Frame(Order.EVENTS, (first + k) % 16, part) for k, part in enumerate(parts)]
+
+
+def events_in(frames: list[Frame]) -> bytes:
+    return b"".join(each.payload for each in frames if each.kind == Answer.EVENTS)
+
+
+def test_equals_golden_model(line_levels: Any, line_bytes: Any) -> None:
+    net = small_network()
+    raster = draw_stimulus(random.Random(1), net, 2, 6)["in"]
+    expected = run_fixed(net, raster).output
+    assert expected.sum() > 0
+    dut = SerialNetwork(NetworkTop(net, 2), DIVISOR)
+    frames = [Frame(Order.IDENTIFY, 7), *orders(encode_events(raster_to_events(raster), 10), 8)]
+    wire = b"".join(map(frame_bytes, frames))
+    answers, spikes = converse(dut, line_levels(wire, DIVISOR), line_bytes, 10_000)
+    assert answers[0] == Frame(Answer.IDENTITY, 7, dut.identity)
+    done = [each.number for each in answers if each.kind == Answer.DONE]
+    assert done == [each.number for each in frames[1:]]
+    most = net.sent("out")[1]
+    events = decode_events(events_in(answers), 3, most)
+    assert np.array_equal(events_to_raster(events, 6, 3), expected)
+    assert spikes == np.count_nonzero(expected)
+
+
+def test_identity() -> None:
+    """Version 1, nothing loaded, events of 1 and 1 bytes, a queue of 512; then the network."""
+    net = small_network()
+    own = identity(NetworkTop(net, 2))
+    assert own[:8].hex(" ") == "01 00 01 01 02 00 00 00"
+    assert len(own) == 16
+    assert identity(NetworkTop(small_network(), 2)) == own
+    others = [NetworkTop(net, 1), NetworkTop(small_network(2), 2)]
+    others.append(NetworkTop(net, 2, WeightStore.BLOCK))
+    assert len({own[8:], *(identity(each)[8:] for each in others)}) == 4
+
+
+def test_weights_again_after_a_reset(line_levels: Any, line_bytes: Any) -> None:
+    """Half of the weights, a reset, and all of them: the loader begins anew."""
+    net = small_network(15)
+    stores = (WeightStore.LOADED_BLOCK, WeightStore.SPRAM)
+    top = NetworkTop(net, (4, 3), stores)
+    raster = draw_stimulus(random.Random(2), net, 1, 4)["in"]
+    expected = run_fixed(net, raster).output
+    weights, events = weight_bytes(top), encode_events(raster_to_events(raster), 10, 15)
+    begun = orders(weights[: len(weights) // 4 * 2], 1)
+    rest = orders(weights + events, 3 + len(begun))
+    frames = [Frame(Order.IDENTIFY, 0), *begun, Frame(Order.RESET, 2 + len(begun)), *rest]
+    dut = SerialNetwork(top, DIVISOR)
+    assert dut.identity[1] == 1
+    wire = b"".join(map(frame_bytes, frames))
+    answers, _ = converse(dut, line_levels(wire, DIVISOR), line_bytes, 10_000)
+    assert all(each.kind != Answer.REFUSED for each in answers)
+    events = decode_events(events_in(answers), 3, net.sent("out")[1])
+    assert np.array_equal(events_to_raster(events, 4, 3), expected)
+
+
+def test_nonsense_has_no_effect(line_levels: Any, line_bytes: Any) -> None:
+    """A flipped bit, a break of the line, a frame out of turn; the good ones are all obeyed."""
+    net = small_network()
+    raster = draw_stimulus(random.Random(4), net, 1, 3)["in"]
+    expected = run_fixed(net, raster).output
+    (first, *_) = frames = orders(encode_events(raster_to_events(raster), 10), 1)
+    flipped = bytearray(frame_bytes(first))
+    flipped[3] ^= 4
+    levels = line_levels(frame_bytes(Frame(Order.IDENTIFY, 0)) + bytes(flipped), DIVISOR)
+    levels += [0] * 20 * DIVISOR + [1] * 20
+    levels += line_levels(frame_bytes(replace(first, number=9)), DIVISOR)
+    levels += line_levels(b"".join(map(frame_bytes, frames)), DIVISOR)
+    levels += line_levels(frame_bytes(Frame(Order.STATUS, len(frames) + 1)), DIVISOR)
+    dut = SerialNetwork(NetworkTop(net, 2), DIVISOR)
+    answers, _ = converse(dut, levels, line_bytes, 10_000)
+    refused = [each.number for each in answers if each.kind == Answer.REFUSED]
+    assert set(refused) == {1}
+    assert Frame(Answer.STATUS, len(frames) + 1, b"\0") in answers
+    events = decode_events(events_in(answers), 3, net.sent("out")[1])
+    assert np.array_equal(events_to_raster(events, 3, 3), expected)
+
+
+def test_status_of_an_illegal_event(line_levels: Any, line_bytes: Any) -> None:
+    """Kind 3 is no event here; the error lasts until a reset."""
+    illegal = encode_events([(3, 0, 0)], 10)
+    frames = [Frame(Order.EVENTS, 0, illegal), Frame(Order.STATUS, 1), Frame(Order.RESET, 2)]
+    frames += [Frame(Order.STATUS, 3), Frame(5, 4, b"what?"), Frame(Order.IDENTIFY, 5, b"more")]
+    dut = SerialNetwork(NetworkTop(small_network(), 2), DIVISOR)
+    wire = b"".join(map(frame_bytes, frames))
+    answers, _ = converse(dut, line_levels(wire, DIVISOR), line_bytes, 3000)
+    assert answers == [
+        Frame(Answer.DONE, 0),
+        Frame(Answer.STATUS, 1, b"\1"),
+        Frame(Answer.DONE, 2),
+        Frame(Answer.STATUS, 3, b"\0"),
+        Frame(Answer.DONE, 4),
+        Frame(Answer.IDENTITY, 5, dut.identity),
     ]
-    return fixed_stack(tuple(layers), "test")
 
 
 class Deaf(wiring.Component):
@@ -52,44 +187,16 @@ class Deaf(wiring.Component):
         return Module()
 
 
-def run(dut: SerialNetwork, levels: list[int], patience: int):
-    """Level of tx in each cycle, cycles of ``spike``, and ``error`` in each cycle."""
-    sent, spikes, errors = [], 0, []
-
-    async def bench(ctx):
-        nonlocal spikes
-        ctx.set(dut.rx, 1)
-        await ctx.tick().repeat(4)
-        for level in [*levels, *[1] * patience]:
-            ctx.set(dut.rx, level)
-            tx, spike, error = ctx.get(dut.tx), ctx.get(dut.spike), ctx.get(dut.error)
-            sent.append(tx)
-            errors.append(error)
-            spikes += spike
-            await ctx.tick()
-
-    simulator = Simulator(dut)
-    simulator.add_clock(1e-6)
-    simulator.add_testbench(bench)
-    simulator.run()
-    return sent, spikes, errors
-
-
-def test_init() -> None:
-    network = Deaf()
-    assert SerialNetwork(network, DIVISOR).network is network
-
-
 def test_wrong_divisor() -> None:
     with pytest.raises(ValueError, match=r"^divisor must be at least 8, not 1$"):
         SerialNetwork(Deaf(), 1)
 
 
 def test_wrong_network() -> None:
-    network = Deaf()
-    network.o = stream.Signature(8).create()
+    wrong = Deaf()
+    wrong.o = stream.Signature(8).create()
     with pytest.raises(TypeError, match=r"^port o of the network must carry events, not unsigned"):
-        SerialNetwork(network, DIVISOR)
+        SerialNetwork(wrong, DIVISOR)
 
 
 @pytest.mark.parametrize(
@@ -102,76 +209,7 @@ def test_several_inputs_or_outputs(make: Make, message: str) -> None:
         SerialNetwork(top, DIVISOR)
 
 
-def test_equals_golden_model(line_levels, line_bytes) -> None:
-    network = small_network()
-    inputs, outputs = (
-        dense_layers(network)[0].weight.shape[0],
-        dense_layers(network)[-1].neurons.size,
-    )
-    raster = np.random.default_rng(1).random((2, 6, inputs)) < 0.4
-    expected = run_fixed(network, raster).output
-    assert 0 < expected.sum() < expected.size
-    data = encode_events(raster_to_events(raster), inputs)
-    answer_bytes = len(encode_events(raster_to_events(expected), outputs))
-    dut = SerialNetwork(NetworkTop(network, 2), DIVISOR)
-    sent, spikes, errors = run(dut, line_levels(data, DIVISOR), 10 * DIVISOR * (answer_bytes + 10))
-    answer = decode_events(line_bytes(sent, DIVISOR), outputs)
-    assert np.array_equal(events_to_raster(answer, 6, outputs), expected)
-    assert spikes == expected.sum()
-    assert not any(errors)
-
-
-def test_weights_come_over_the_line(line_levels, line_bytes) -> None:
-    network = small_network()
-    first, second = (each.weight for each in dense_layers(network))
-    raster = np.random.default_rng(2).random((1, 4, 10)) < 0.4
-    expected = run_fixed(network, raster).output
-    assert expected.any()
-    top = NetworkTop(network, (4, 3), (WeightStore.LOADED_BLOCK, WeightStore.SPRAM))
-    with pytest.raises(ValueError, match="events of 5 bits must be of so many, not 8"):
+def test_weights_wider_than_events() -> None:
+    top = NetworkTop(small_network(), (4, 3), (WeightStore.LOADED_BLOCK, WeightStore.SPRAM))
+    with pytest.raises(ValueError, match="events of 5 bits must be of so many, not"):
         SerialNetwork(top, DIVISOR)
-    wide = replace(network, inputs={"input": FixedInput(shape=(10,), high=15)})
-    top = NetworkTop(wide, (4, 3), (WeightStore.LOADED_BLOCK, WeightStore.SPRAM))
-    weights = [
-        int(weight[k, lane] if lane < weight.shape[1] else 0)
-        for weight, lanes in ((first, 4), (second, 3))
-        for row in range(-(-weight.shape[1] // lanes))
-        for k in range(len(weight))
-        for lane in range(row * lanes, row * lanes + lanes)
-    ]
-    events = [(WEIGHT, (w & 255) >> 4, w & 15) for w in weights]
-    loading = encode_events(events, 10, 15)
-    assert weight_bytes(top) == loading
-    data = loading + encode_events(raster_to_events(raster), 10, 15)
-    dut = SerialNetwork(top, DIVISOR)
-    sent, _, errors = run(dut, line_levels(data, DIVISOR), 10 * DIVISOR * 40)
-    answer = decode_events(line_bytes(sent, DIVISOR), 3)
-    assert np.array_equal(events_to_raster(answer, 4, 3), expected)
-    assert not any(errors)
-
-
-@pytest.mark.parametrize(
-    "levels",
-    [
-        pytest.param("illegal", id="illegal event"),
-        pytest.param("framing", id="no stop bit"),
-    ],
-)
-def test_error(line_levels, levels: str) -> None:
-    if levels == "illegal":
-        wave = line_levels(encode_events([(3, 0, 0)], 10), DIVISOR)
-    else:
-        wave = [0] * 10 * DIVISOR
-    dut = SerialNetwork(NetworkTop(small_network(), 2), DIVISOR)
-    _, _, errors = run(dut, wave, 40)
-    assert errors[0] == 0
-    assert errors[-10:] == [1] * 10
-
-
-def test_queue_takes_what_it_promises(line_levels) -> None:
-    """512 bytes wait, those that are soon too many are lost, and ``error`` says so."""
-    dut = SerialNetwork(Deaf(), DIVISOR)
-    data = encode_events([(1, 0, 0)] * (512 // 2 + 4), 64)
-    _, _, errors = run(dut, line_levels(data, DIVISOR), 40)
-    assert not any(errors[: 10 * DIVISOR * 512 + 40])
-    assert errors[-1] == 1

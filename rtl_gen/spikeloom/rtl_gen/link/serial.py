@@ -1,21 +1,31 @@
 """A network behind a serial line."""
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
-from amaranth.hdl import Cat, Module, Mux, Signal, Value
-from amaranth.lib import stream, wiring
-from amaranth.lib.fifo import SyncFIFOBuffered
+from amaranth.hdl import Cat, Const, Module, Mux, ResetInserter, Signal, Value
+from amaranth.lib import enum, stream, wiring
 from amaranth.lib.wiring import In, Out, connect
 
+from spikeloom.reference.digest import digest
 from spikeloom.reference.link_codec import encode_numbers
+from spikeloom.reference.link_frames import IDENTITY_BYTES, VERSION, Answer, Order
 from spikeloom.rtl_gen.events import EventKind, EventLayout
-from spikeloom.rtl_gen.link.codec import EventDecoder, EventEncoder
+from spikeloom.rtl_gen.link.codec import EventDecoder, EventEncoder, event_bytes
+from spikeloom.rtl_gen.link.frames import FrameReceiver, FrameSender
 from spikeloom.rtl_gen.link.loader import WeightLoader
 from spikeloom.rtl_gen.link.uart import UARTReceiver, UARTTransmitter
 from spikeloom.rtl_gen.network import NetworkTop
 
-__all__ = ["QUEUE_BYTES", "WEIGHT", "EventNetwork", "SerialNetwork", "weight_bytes", "weight_room"]
+__all__ = [
+    "QUEUE_BYTES",
+    "WEIGHT",
+    "EventNetwork",
+    "SerialNetwork",
+    "identity",
+    "weight_bytes",
+    "weight_room",
+]
 
 WEIGHT = 3
 """Kind of what comes over the line to be loaded into the weight memories, one weight each."""
@@ -42,23 +52,55 @@ class EventNetwork(Protocol):
     def elaborate(self, platform: object) -> Module: ...
 
 
-class SerialNetwork(wiring.Component):
-    """A network that takes its input events from a serial line and answers on another.
+def _code(answer: Answer) -> Const:
+    return Const(int(answer), 4)
 
-    Bytes are events as :mod:`spikeloom.rtl_gen.link.codec` says. The line to the host is never
-    overrun: the network waits for it. The line from the host cannot be made to wait. What the
-    network has not taken waits in a queue of 512 bytes; a byte that finds it full is lost and
-    ``error`` is set. The host is on the safe side if it has no more than 512 bytes of unanswered
-    steps on the way, a step being answered when its tick comes back, or, where one step has more
-    bytes than that, if it sends it when all before are answered: a network at rest takes a step
-    at any rate.
+
+def _answer_to(order: Value) -> Value:
+    others = Mux(order == Order.STATUS, _code(Answer.STATUS), _code(Answer.DONE))
+    return Mux(order == Order.IDENTIFY, _code(Answer.IDENTITY), others)
+
+
+def identity(network: EventNetwork) -> bytes:
+    """What a device says of itself.
+
+    Sixteen bytes: the version of the protocol; whether weights are loaded; bytes of an event to
+    the network and from it; two bytes for the size of the queue, the highest first; two that are
+    0; and the first eight of :func:`~spikeloom.reference.digest.digest` over the network, its
+    lanes and what its weight memories are made of, 0 where it is no
+    :class:`~spikeloom.rtl_gen.network.NetworkTop`.
+    """
+    loads, known = False, bytes(8)
+    if isinstance(network, NetworkTop):
+        loads = network.loads
+        lanes = [each.lanes for each in network.populations]
+        stores = [each.weights.store.word for each in network.populations]
+        known = digest(network.network, lanes, stores)[:8]
+    lengths = [event_bytes(_layout(network, port)) for port in "io"]
+    return bytes([VERSION, int(loads), *lengths, *QUEUE_BYTES.to_bytes(2), 0, 0]) + known
+
+
+class _Phase(enum.Enum):
+    HEADER = 0
+    EVENTS = 1
+    SKIP = 2
+    ANSWER = 3
+
+
+class SerialNetwork(wiring.Component):
+    """A network that takes orders from a serial line and answers on another.
+
+    The specification is ``docs/host_protocol.md``. Nothing that is broken on the line has an
+    effect. An order is answered when it has been carried out, for events when the network has
+    taken the last of them; its answer tells the host that the order's bytes are free again in the
+    queue of 512.
 
     Parameters
     ----------
     network
-        What computes. Where its weights are loaded, they come before all events, in the order of
-        :class:`~spikeloom.rtl_gen.link.loader.WeightLoader`, each like an event of the kind
-        :data:`WEIGHT` with the weight in the lowest bits.
+        What computes. Where its weights are loaded, they come as events of the kind
+        :data:`WEIGHT` with the weight in the lowest bits, in the order of
+        :class:`~spikeloom.rtl_gen.link.loader.WeightLoader`, which begins anew after a RESET.
     divisor
         Clock cycles of a bit, at least 8.
 
@@ -69,8 +111,7 @@ class SerialNetwork(wiring.Component):
     spike
         High for one cycle for each spike that the network sends.
     error
-        Set until reset, when results can no longer be trusted, by the first illegal event, byte
-        without a stop bit, or byte lost in a full queue.
+        Set by the first illegal event until a reset.
 
     Raises
     ------
@@ -93,9 +134,12 @@ class SerialNetwork(wiring.Component):
                     f" {inputs} and {outputs}"
                 )
         self.network = network
+        self.identity = identity(network)
         self._receiver = UARTReceiver(divisor)
+        self._frames = FrameReceiver(QUEUE_BYTES)
         self._decoder = EventDecoder(_layout(network, "i"))
         self._encoder = EventEncoder(_layout(network, "o"))
+        self._sender = FrameSender()
         self._transmitter = UARTTransmitter(divisor)
         self._loader = None
         if isinstance(network, NetworkTop) and network.loads:
@@ -104,33 +148,129 @@ class SerialNetwork(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
+        begin_anew = Signal()
+        renew = ResetInserter(begin_anew)
         m.submodules.receiver = receiver = self._receiver
-        m.submodules.queue = queue = SyncFIFOBuffered(width=8, depth=QUEUE_BYTES)
-        m.submodules.decoder = decoder = self._decoder
-        m.submodules.network = network = self.network
-        m.submodules.encoder = encoder = self._encoder
+        m.submodules.frames = frames = self._frames
+        m.submodules.decoder = renew(self._decoder)
+        m.submodules.network = renew(self.network)
+        m.submodules.encoder = renew(self._encoder)
+        m.submodules.sender = sender = self._sender
         m.submodules.transmitter = transmitter = self._transmitter
         m.d.comb += receiver.rx.eq(self.rx)
-        connect(m, receiver.o, queue.w_stream)
-        connect(m, queue.r_stream, decoder.i)
-        self._connect_input(m, decoder.o)
-        connect(m, network.o, encoder.i)
-        connect(m, encoder.o, transmitter.i)
-        sent = network.o.valid & network.o.ready
+        connect(m, receiver.o, frames.i)
+        connect(m, sender.o, transmitter.i)
+        if self._loader is not None:
+            m.submodules.loader = renew(self._loader)
+        self._connect_input(m)
+        sent = self.network.o.valid & self.network.o.ready
         m.d.comb += [
+            frames.broken.eq(receiver.broken),
             self.tx.eq(transmitter.tx),
-            self.spike.eq(sent & (network.o.p.kind == EventKind.SPIKE)),
-            self.error.eq(receiver.framing | receiver.overrun | network.error),
+            self.spike.eq(sent & (self.network.o.p.kind == EventKind.SPIKE)),
+            self.error.eq(self.network.error),
         ]
+        self._answer(m, self._obey(m, begin_anew))
         return m
 
-    def _connect_input(self, m: Module, events: stream.Interface) -> None:
-        network, loader = self.network, self._loader
+    def _obey(self, m: Module, begin_anew: Signal) -> Any:
+        """Carry frames out one by one; a stream of headers of what is to be answered."""
+        frames, decoder = self._frames, self._decoder
+        phase = Signal(_Phase)
+        done = stream.Signature(8).create(path=("done",))
+        kind = frames.o.p.byte[4:]
+        m.d.comb += decoder.i.payload.eq(frames.o.p.byte)
+        with m.Switch(phase):
+            with m.Case(_Phase.HEADER):
+                m.d.comb += frames.o.ready.eq(1)
+                with m.If(frames.o.valid):
+                    # What the number belongs to is done, if nothing else is said below.
+                    m.d.sync += done.payload.eq(Cat(frames.o.p.byte[:4], _answer_to(kind)))
+                    m.d.sync += phase.eq(
+                        Mux(
+                            frames.o.p.last,
+                            _Phase.ANSWER,
+                            Mux(kind == Order.EVENTS, _Phase.EVENTS, _Phase.SKIP),
+                        )
+                    )
+                    m.d.comb += begin_anew.eq(kind == Order.RESET)
+            with m.Case(_Phase.EVENTS):
+                m.d.comb += [
+                    decoder.i.valid.eq(frames.o.valid),
+                    frames.o.ready.eq(decoder.i.ready),
+                ]
+                with m.If(frames.o.valid & frames.o.ready & frames.o.p.last):
+                    m.d.sync += phase.eq(_Phase.ANSWER)
+            with m.Case(_Phase.SKIP):
+                m.d.comb += frames.o.ready.eq(1)
+                with m.If(frames.o.valid & frames.o.p.last):
+                    m.d.sync += phase.eq(_Phase.ANSWER)
+            with m.Case(_Phase.ANSWER):
+                m.d.comb += done.valid.eq(~decoder.o.valid)
+                with m.If(done.valid & done.ready):
+                    m.d.sync += phase.eq(_Phase.HEADER)
+        return done
+
+    def _answer(self, m: Module, done: Any) -> None:
+        """Send refusals, answers and the network's events, a frame at a time."""
+        sender, encoder, network = self._sender, self._encoder, self.network
+        refused = self._frames.refused
+        connect(m, network.o, encoder.i)
+        body, events = Signal(), Signal()
+        place = Signal(range(IDENTITY_BYTES))
+        byte, last = sender.i.p.byte, sender.i.p.last
+        taken = sender.i.valid & sender.i.ready
+        with m.If(events):
+            ends = encoder.i.valid & encoder.i.ready & (network.o.p.kind != EventKind.SPIKE)
+            m.d.comb += [
+                sender.i.valid.eq(encoder.o.valid),
+                encoder.o.ready.eq(sender.i.ready),
+                byte.eq(encoder.o.payload),
+                last.eq(ends),
+            ]
+            with m.If(taken & last):
+                m.d.sync += events.eq(0)
+        with m.Elif(body):
+            with m.Switch(place):
+                for k, value in enumerate(self.identity):
+                    with m.Case(k):
+                        m.d.comb += byte.eq(value)
+            m.d.comb += last.eq(place == IDENTITY_BYTES - 1)
+            with m.If(done.payload[4:] == Answer.STATUS):
+                m.d.comb += [byte.eq(network.error), last.eq(1)]
+            m.d.comb += sender.i.valid.eq(1)
+            with m.If(taken):
+                m.d.sync += place.eq(place + 1)
+                with m.If(last):
+                    m.d.sync += [body.eq(0), place.eq(0)]
+                    m.d.comb += done.ready.eq(1)
+        with m.Elif(refused.valid):
+            m.d.comb += [
+                sender.i.valid.eq(1),
+                byte.eq(Cat(refused.payload, _code(Answer.REFUSED))),
+                last.eq(1),
+                refused.ready.eq(taken),
+            ]
+        with m.Elif(done.valid):
+            m.d.comb += [
+                sender.i.valid.eq(1),
+                byte.eq(done.payload),
+                last.eq(done.payload[4:] == Answer.DONE),
+                done.ready.eq(taken & last),
+            ]
+            with m.If(taken & ~last):
+                m.d.sync += body.eq(1)
+        with m.Elif(encoder.o.valid):
+            m.d.comb += [sender.i.valid.eq(1), byte.eq(Answer.EVENTS << 4)]
+            with m.If(taken):
+                m.d.sync += events.eq(1)
+
+    def _connect_input(self, m: Module) -> None:
+        network, loader, events = self.network, self._loader, self._decoder.o
         if loader is None:
             connect(m, events, network.i)
             return
         # The kind that no event has stands for a weight, which lies in the lowest bits.
-        m.submodules.loader = loader
         is_weight = Value.cast(events.p.kind) == WEIGHT
         m.d.comb += [
             network.i.p.eq(events.p),

@@ -77,6 +77,8 @@ class UARTReceiver(wiring.Component):
     overrun
         Set by the first byte that arrives while the one before has not been taken, until reset;
         the later byte is dropped.
+    broken
+        High for the cycle in which a byte is dropped.
 
     Raises
     ------
@@ -88,6 +90,7 @@ class UARTReceiver(wiring.Component):
     o: stream.Interface
     framing: Signal
     overrun: Signal
+    broken: Signal
 
     def __init__(self, divisor: int) -> None:
         _check_divisor(divisor)
@@ -99,6 +102,7 @@ class UARTReceiver(wiring.Component):
                 "o": Out(stream.Signature(8)),
                 "framing": Out(1),
                 "overrun": Out(1),
+                "broken": Out(1),
             }
         )
 
@@ -132,8 +136,10 @@ class UARTReceiver(wiring.Component):
             with m.If(bits_left == 1):
                 with m.If(~rx):
                     m.d.sync += [self.framing.eq(1), rested.eq(0)]
+                    m.d.comb += self.broken.eq(1)
                 with m.Elif(self.o.valid & ~self.o.ready):
                     m.d.sync += self.overrun.eq(1)
+                    m.d.comb += self.broken.eq(1)
                 with m.Else():
                     m.d.sync += [self.o.payload.eq(shift), self.o.valid.eq(1)]
         return m

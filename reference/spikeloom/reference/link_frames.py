@@ -1,0 +1,150 @@
+"""The host's side of the framed link: frames as bytes, and back.
+
+``docs/host_protocol.md`` is the specification. A frame is a header, a payload and a checksum,
+between two delimiters, in which the two bytes that mean something to the line are escaped as in
+SLIP (Romkey, RFC 1055, 1988). The header has the kind in its upper and a number in its lower four
+bits. The checksum, highest byte first, is CRC-16/IBM-3740: polynomial 0x1021, begun with 0xFFFF.
+"""
+
+import binascii
+import enum
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+__all__ = [
+    "END",
+    "ESCAPE",
+    "ESCAPED_END",
+    "ESCAPED_ESCAPE",
+    "IDENTITY_BYTES",
+    "MOST_PAYLOAD",
+    "NUMBERS",
+    "VERSION",
+    "Answer",
+    "Frame",
+    "FrameReader",
+    "Order",
+    "frame_bytes",
+]
+
+VERSION = 1
+END, ESCAPE, ESCAPED_END, ESCAPED_ESCAPE = 0xC0, 0xDB, 0xDC, 0xDD
+NUMBERS = 16
+"""Frames to the device are numbered, from 0 to this."""
+MOST_PAYLOAD = 252
+"""Bytes that a frame to the device carries at most."""
+IDENTITY_BYTES = 16
+
+
+class Order(enum.IntEnum):
+    """Kinds of frames to the device."""
+
+    IDENTIFY = 0
+    """Who is there? Taken whatever its number, which the next one follows."""
+    RESET = 1
+    """Begin anew, loaded weights excepted. Taken whatever its number, as above."""
+    EVENTS = 2
+    """Events for the network, or weights for its memories."""
+    STATUS = 3
+    """What went wrong so far?"""
+
+
+class Answer(enum.IntEnum):
+    """Kinds of frames from the device."""
+
+    REFUSED = 0
+    """A frame was broken or out of turn; the number is that of the one that is expected."""
+    DONE = 1
+    """The frame of this number has been carried out."""
+    IDENTITY = 2
+    """Who is there."""
+    EVENTS = 3
+    """Events of the network, up to the end of a step."""
+    STATUS = 4
+    """What went wrong."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A frame.
+
+    Attributes
+    ----------
+    kind
+        An :class:`Order` or an :class:`Answer`, 0 to 15.
+    number
+        0 to 15.
+    payload
+        What it carries.
+    """
+
+    kind: int
+    number: int
+    payload: bytes = b""
+
+
+def frame_bytes(frame: Frame) -> bytes:
+    """A frame as it is sent, with a delimiter on both sides.
+
+    Raises
+    ------
+    ValueError
+        If the kind or the number does not fit the header.
+    """
+    for name in ("kind", "number"):
+        if not 0 <= getattr(frame, name) <= 15:
+            raise ValueError(f"{name} must be 0 to 15, not {getattr(frame, name)}")
+    body = bytes([frame.kind << 4 | frame.number]) + frame.payload
+    body += binascii.crc_hqx(body, 0xFFFF).to_bytes(2)
+    escaped = body.replace(bytes([ESCAPE]), bytes([ESCAPE, ESCAPED_ESCAPE]))
+    escaped = escaped.replace(bytes([END]), bytes([ESCAPE, ESCAPED_END]))
+    return bytes([END]) + escaped + bytes([END])
+
+
+class FrameReader:
+    """Frames out of bytes, of which some may be garbage.
+
+    Attributes
+    ----------
+    broken : int
+        How often something between two delimiters was no frame.
+    """
+
+    def __init__(self, most: int) -> None:
+        """Begin at a delimiter.
+
+        Parameters
+        ----------
+        most
+            Bytes of a frame from which on it is none; what comes without a delimiter takes no more
+            memory than that.
+        """
+        self.broken = 0
+        self._most = most
+        self._held = bytearray()
+
+    def feed(self, data: bytes) -> Iterator[Frame]:
+        """Take bytes, and give the frames that end in them."""
+        *ended, rest = data.split(bytes([END]))
+        for part in ended:
+            self._hold(part)
+            body, self._held = bytes(self._held), bytearray()
+            if not body:
+                continue
+            frame = _frame(body) if len(body) <= self._most else None
+            if frame is None:
+                self.broken += 1
+            else:
+                yield frame
+        self._hold(rest)
+
+    def _hold(self, part: bytes) -> None:
+        self._held += part[: self._most + 1 - len(self._held)]
+
+
+def _frame(escaped: bytes) -> Frame | None:
+    body = escaped.replace(bytes([ESCAPE, ESCAPED_END]), bytes([END]))
+    body = body.replace(bytes([ESCAPE, ESCAPED_ESCAPE]), bytes([ESCAPE]))
+    if len(body) < 3 or binascii.crc_hqx(body, 0xFFFF):
+        return None
+    return Frame(body[0] >> 4, body[0] & 15, body[1:-2])

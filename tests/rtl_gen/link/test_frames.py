@@ -1,0 +1,194 @@
+"""Frames on both sides of a link: whole ones pass, everything else leaves no trace."""
+
+import binascii
+import random
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spikeloom.reference.link_frames import (
+    END,
+    MOST_PAYLOAD,
+    Frame,
+    FrameReader,
+    Order,
+    frame_bytes,
+)
+from spikeloom.rtl_gen.link.frames import FrameReceiver, FrameSender
+
+SPECIAL = bytes([0xC0, 0xDB, 0xDC, 0xDD, 0x00])
+
+
+def draw_payload(rng: random.Random, most: int = 40) -> bytes:
+    """Bytes, of which many mean something to the line."""
+    return bytes(
+        rng.choice(SPECIAL) if rng.random() < 0.5 else rng.randrange(256)
+        for _ in range(rng.randrange(most))
+    )
+
+
+def test_bytes_by_hand() -> None:
+    """Header 0x2C, a payload of an END and an ESCAPE; the checksum is bit by bit."""
+    body = bytes([0x2C, 0xC0, 0xDB])
+    crc = 0xFFFF
+    for byte in body:
+        for k in reversed(range(8)):
+            crc = (crc << 1 & 0xFFFF) ^ (0x1021 if (crc >> 15) ^ (byte >> k & 1) else 0)
+    assert crc == binascii.crc_hqx(body, 0xFFFF)
+    assert not {0xC0, 0xDB} & set(crc.to_bytes(2))
+    wire = bytes([0xC0, 0x2C, 0xDB, 0xDC, 0xDB, 0xDD]) + crc.to_bytes(2) + bytes([0xC0])
+    assert frame_bytes(Frame(2, 12, body[1:])) == wire
+
+
+@given(st.lists(st.tuples(st.integers(0, 15), st.integers(0, 15), st.binary(max_size=60))))
+def test_reader_takes_what_was_written(frames: list[Any]) -> None:
+    """In pieces of any length, and whatever is between the frames."""
+    expected = [Frame(*each) for each in frames]
+    wire = b"".join(frame_bytes(each) + bytes([END] * (k % 3)) for k, each in enumerate(expected))
+    reader = FrameReader(200)
+    pieces = [wire[k : k + 7] for k in range(0, len(wire), 7)]
+    assert [frame for piece in pieces for frame in reader.feed(piece)] == expected
+    assert reader.broken == 0
+
+
+@given(st.binary(max_size=300), st.binary(max_size=20))
+def test_reader_goes_on_after_garbage(garbage: bytes, payload: bytes) -> None:
+    reader = FrameReader(100)
+    good = Frame(3, 5, payload)
+    found = list(reader.feed(garbage + frame_bytes(good)))
+    assert found[-1] == good
+
+
+def test_reader_holds_no_more_than_a_frame() -> None:
+    reader = FrameReader(100)
+    assert list(reader.feed(bytes(100_000))) == []
+    assert len(reader._held) == 101
+    assert list(reader.feed(bytes([END]) + frame_bytes(Frame(1, 1)))) == [Frame(1, 1)]
+    assert reader.broken == 1
+
+
+def words_of(frame: Frame) -> list[dict[str, int]]:
+    body = [frame.kind << 4 | frame.number, *frame.payload]
+    return [{"byte": byte, "last": k == len(body) - 1} for k, byte in enumerate(body)]
+
+
+def frames_of(words: Any) -> list[Frame]:
+    """Frames of words that came out."""
+    frames, body = [], []
+    for word in words:
+        body.append(word.byte)
+        if word.last:
+            frames.append(Frame(body[0] >> 4, body[0] & 15, bytes(body[1:])))
+            body = []
+    assert not body
+    return frames
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_sender(bench: Any, seed: int) -> None:
+    """What the hardware sends the host reads."""
+    rng = random.Random(seed)
+    frames = [Frame(rng.randrange(16), rng.randrange(16), draw_payload(rng)) for _ in range(30)]
+    # A frame whose checksum holds what must be escaped.
+    crcs = (Frame(1, 2, bytes([a, b])) for a in range(256) for b in range(256))
+    frames.append(
+        next(f for f in crcs if 0xC0 in frame_bytes(f)[1:-1] or b"\xdb" in frame_bytes(f)[-5:])
+    )
+    dut = FrameSender()
+    b = bench(dut, seed=seed)
+    b.source(dut.i, [word for frame in frames for word in words_of(frame)], chance=0.7)
+    sink = b.sink(dut.o, chance=0.6)
+    expected = b"".join(frame_bytes(each)[1:] for each in frames)
+    b.run_until(lambda: len(sink.words) >= len(expected), spare=30)
+    assert bytes(sink.get()) == expected
+
+
+def receive(bench: Any, data: bytes, seed: int = 1, chance: float = 0.7) -> Any:
+    """Frames that a receiver passes on, and the numbers in its refusals."""
+    dut = FrameReceiver()
+    b = bench(dut, seed=seed)
+    source = b.source(dut.i, list(data), chance=0.8)
+    sink, refused = b.sink(dut.o, chance=chance), b.sink(dut.refused, chance=1.0)
+    b.run_until(lambda: len(source.cycles) == len(data), spare=600)
+    return frames_of(sink.get()), list(refused.get())
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_receiver_passes_frames(bench: Any, seed: int) -> None:
+    rng = random.Random(seed)
+    frames = [Frame(Order.EVENTS, k % 16, draw_payload(rng, 60)) for k in range(40)]
+    assert receive(bench, b"".join(map(frame_bytes, frames)), seed) == (frames, [])
+
+
+def test_longest_frame(bench: Any) -> None:
+    whole = Frame(Order.EVENTS, 0, bytes(range(MOST_PAYLOAD)))
+    longer = Frame(Order.EVENTS, 1, bytes(MOST_PAYLOAD + 1))
+    after = Frame(Order.EVENTS, 1, b"x")
+    data = b"".join(map(frame_bytes, (whole, longer, after)))
+    assert receive(bench, data) == ([whole, after], [1])
+
+
+def test_numbers(bench: Any) -> None:
+    """Out of turn is refused; IDENTIFY and RESET begin a count."""
+    frames = [
+        Frame(Order.EVENTS, 0, b"a"),
+        Frame(Order.EVENTS, 2, b"b"),
+        Frame(Order.EVENTS, 0, b"c"),
+        Frame(Order.EVENTS, 1, b"d"),
+        Frame(Order.IDENTIFY, 9),
+        Frame(Order.EVENTS, 10, b"e"),
+        Frame(Order.RESET, 15),
+        Frame(Order.STATUS, 0),
+    ]
+    found, refused = receive(bench, b"".join(map(frame_bytes, frames)))
+    assert found == [frames[k] for k in (0, 3, 4, 5, 6, 7)]
+    assert refused == [1, 1]
+
+
+def test_no_room(bench: Any) -> None:
+    """Of what nobody takes 512 bytes are kept, and the rest is refused, not mixed up."""
+    dut = FrameReceiver()
+    b = bench(dut, seed=3)
+    frames = [Frame(Order.EVENTS, k, bytes([k]) * 100) for k in range(7)]
+    data = b"".join(map(frame_bytes, frames))
+    source = b.source(dut.i, list(data), chance=1.0)
+    sink, refused = b.sink(dut.o, chance=0.001), b.sink(dut.refused, chance=1.0)
+    b.run_until(lambda: len(source.cycles) == len(data), spare=10)
+    assert len(sink.words) < 20
+    assert list(refused.get()) == [4, 4, 4] or list(refused.get()) == [5, 5]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_garbage(bench: Any, seed: int) -> None:
+    """Flipped bits, lost and strange bytes: what comes out was sent, and the whole ones come."""
+    rng = random.Random(seed)
+    every, whole, wire = [], [], bytearray()
+    for k in range(60):
+        frame = Frame(Order.IDENTIFY, k % 16, draw_payload(rng, 30))
+        data = bytearray(frame_bytes(frame))
+        match rng.randrange(6):
+            case 0:
+                data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
+            case 1:
+                del data[rng.randrange(len(data))]
+            case 2:
+                data = data[: rng.randrange(len(data))]
+            case 3:
+                data += rng.randbytes(rng.randrange(400))
+                whole.append(frame)
+            case _:
+                whole.append(frame)
+        every.append(frame)
+        wire += data
+    last = Frame(Order.IDENTIFY, 3, b"still here")
+    found, _ = receive(bench, bytes(wire) + frame_bytes(last), seed)
+    assert is_part(found, [*every, last])
+    assert is_part([*whole, last], found)
+
+
+def is_part(part: list[Frame], whole: list[Frame]) -> bool:
+    """Whether all of a list is in another, in its order."""
+    left = iter(whole)
+    return all(frame in left for frame in part)
