@@ -12,7 +12,7 @@ from spikeloom.reference.link_codec import encode_numbers
 from spikeloom.reference.link_frames import IDENTITY_BYTES, VERSION, Answer, Order
 from spikeloom.rtl_gen.events import EventKind, EventLayout
 from spikeloom.rtl_gen.link.codec import EventDecoder, EventEncoder, event_bytes
-from spikeloom.rtl_gen.link.frames import FrameReceiver, FrameSender
+from spikeloom.rtl_gen.link.frames import WORD, FrameReceiver, FrameSender
 from spikeloom.rtl_gen.link.loader import WeightLoader
 from spikeloom.rtl_gen.link.uart import UARTReceiver, UARTTransmitter
 from spikeloom.rtl_gen.network import NetworkTop
@@ -213,18 +213,19 @@ class SerialNetwork(wiring.Component):
 
     def _answer(self, m: Module, done: Any) -> None:
         """Send refusals, answers and the network's events, a frame at a time."""
-        sender, encoder, network = self._sender, self._encoder, self.network
+        encoder, network = self._encoder, self.network
+        words = self._words(m)
         refused = self._frames.refused
         connect(m, network.o, encoder.i)
         body, events = Signal(), Signal()
         place = Signal(range(IDENTITY_BYTES))
-        byte, last = sender.i.p.byte, sender.i.p.last
-        taken = sender.i.valid & sender.i.ready
+        byte, last = words.p.byte, words.p.last
+        taken = words.valid & words.ready
         with m.If(events):
             ends = encoder.i.valid & encoder.i.ready & (network.o.p.kind != EventKind.SPIKE)
             m.d.comb += [
-                sender.i.valid.eq(encoder.o.valid),
-                encoder.o.ready.eq(sender.i.ready),
+                words.valid.eq(encoder.o.valid),
+                encoder.o.ready.eq(words.ready),
                 byte.eq(encoder.o.payload),
                 last.eq(ends),
             ]
@@ -238,7 +239,7 @@ class SerialNetwork(wiring.Component):
             m.d.comb += last.eq(place == IDENTITY_BYTES - 1)
             with m.If(done.payload[4:] == Answer.STATUS):
                 m.d.comb += [byte.eq(network.error), last.eq(1)]
-            m.d.comb += sender.i.valid.eq(1)
+            m.d.comb += words.valid.eq(1)
             with m.If(taken):
                 m.d.sync += place.eq(place + 1)
                 with m.If(last):
@@ -246,14 +247,14 @@ class SerialNetwork(wiring.Component):
                     m.d.comb += done.ready.eq(1)
         with m.Elif(refused.valid):
             m.d.comb += [
-                sender.i.valid.eq(1),
+                words.valid.eq(1),
                 byte.eq(Cat(refused.payload, _code(Answer.REFUSED))),
                 last.eq(1),
                 refused.ready.eq(taken),
             ]
         with m.Elif(done.valid):
             m.d.comb += [
-                sender.i.valid.eq(1),
+                words.valid.eq(1),
                 byte.eq(done.payload),
                 last.eq(done.payload[4:] == Answer.DONE),
                 done.ready.eq(taken & last),
@@ -261,9 +262,20 @@ class SerialNetwork(wiring.Component):
             with m.If(taken & ~last):
                 m.d.sync += body.eq(1)
         with m.Elif(encoder.o.valid):
-            m.d.comb += [sender.i.valid.eq(1), byte.eq(Answer.EVENTS << 4)]
+            m.d.comb += [words.valid.eq(1), byte.eq(Answer.EVENTS << 4)]
             with m.If(taken):
                 m.d.sync += events.eq(1)
+
+    def _words(self, m: Module) -> Any:
+        """A stream to the sender, with a register between: a word in two cycles at most."""
+        words = stream.Signature(WORD).create(path=("words",))
+        sent = self._sender.i
+        m.d.comb += words.ready.eq(~sent.valid)
+        with m.If(words.ready):
+            m.d.sync += [sent.valid.eq(words.valid), sent.payload.eq(words.payload)]
+        with m.Elif(sent.ready):
+            m.d.sync += sent.valid.eq(0)
+        return words
 
     def _connect_input(self, m: Module) -> None:
         network, loader, events = self.network, self._loader, self._decoder.o
