@@ -109,9 +109,9 @@ def receive(bench: Any, data: bytes, seed: int = 1, chance: float = 0.7) -> Any:
     """Frames that a receiver passes on, and the numbers in its refusals."""
     dut = FrameReceiver()
     b = bench(dut, seed=seed)
-    source = b.source(dut.i, list(data), chance=0.8)
+    source = b.source(dut.i, list(data), chance=0.3)
     sink, refused = b.sink(dut.o, chance=chance), b.sink(dut.refused, chance=1.0)
-    b.run_until(lambda: len(source.cycles) == len(data), spare=600)
+    b.run_until(lambda: len(source.cycles) == len(data), spare=1500)
     return frames_of(sink.get()), list(refused.get())
 
 

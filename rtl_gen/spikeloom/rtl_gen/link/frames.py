@@ -85,36 +85,38 @@ class FrameReceiver(wiring.Component):
         return m
 
     def _write(self, m: Module, port: Any, base: Signal, read: Signal) -> None:
+        """Write what comes behind the base, where the frame's length will be."""
         m.submodules.crc = crc = CRC16_IBM_3740(data_width=8).create()
-        count = Signal(range(_MOST + 4))
+        count = Signal(range(_MOST + 3))
+        place = Signal(range(self.depth), init=1)
         header = Signal(8)
         expected = Signal(4)
         bad, escaped, ending = Signal(), Signal(), Signal()
-        place = Signal(range(self.depth))
         byte = Signal(8)
+        legal_escape = (self.i.payload == ESCAPED_END) | (self.i.payload == ESCAPED_ESCAPE)
+        number, kind = header[:4], header[4:]
+        restarts = (kind == Order.IDENTIFY) | (kind == Order.RESET)
+        whole = ~bad & ~escaped & crc.match_detected & (count >= 3)
         m.d.comb += [
             self.i.ready.eq(~ending),
-            # The first byte of a frame's place is for its length.
-            place.eq(base + 1 + count),
             byte.eq(Mux(escaped, Mux(self.i.payload == ESCAPED_END, END, ESCAPE), self.i.payload)),
             crc.data.eq(byte),
             crc.start.eq((count == 0) & ~ending),
+            port.addr.eq(Mux(ending, base, place)),
+            port.data.eq(Mux(ending, count, byte)),
         ]
-        legal_escape = (self.i.payload == ESCAPED_END) | (self.i.payload == ESCAPED_ESCAPE)
         with m.If(self.broken):
             m.d.sync += bad.eq(1)
         with m.If(self.refused.ready):
             m.d.sync += self.refused.valid.eq(0)
         with m.If(ending):
-            number, kind = header[:4], header[4:]
-            restarts = (kind == Order.IDENTIFY) | (kind == Order.RESET)
-            whole = ~bad & ~escaped & crc.match_detected & (count >= 3)
             m.d.sync += [ending.eq(0), count.eq(0), bad.eq(0), escaped.eq(0)]
             with m.If(whole & (restarts | (number == expected))):
-                m.d.comb += [port.en.eq(1), port.addr.eq(base), port.data.eq(count - 2)]
-                m.d.sync += [base.eq(base + count - 1), expected.eq(number + 1)]
+                m.d.comb += port.en.eq(1)
+                m.d.sync += [base.eq(place), place.eq(place + 1), expected.eq(number + 1)]
             with m.Else():
                 m.d.sync += [self.refused.valid.eq(1), self.refused.payload.eq(expected)]
+                m.d.sync += place.eq(base + 1)
         with m.Elif(self.i.valid):
             with m.If(self.i.payload == END):
                 m.d.sync += ending.eq((count != 0) | bad | escaped)
@@ -122,7 +124,6 @@ class FrameReceiver(wiring.Component):
                 m.d.sync += escaped.eq(1)
             with m.Else():
                 m.d.comb += crc.valid.eq(1)
-                m.d.comb += [port.addr.eq(place), port.data.eq(byte)]
                 m.d.sync += escaped.eq(0)
                 with m.If(count == 0):
                     m.d.sync += header.eq(byte)
@@ -131,25 +132,25 @@ class FrameReceiver(wiring.Component):
                     m.d.sync += bad.eq(1)
                 with m.Else():
                     m.d.comb += port.en.eq(1)
-                    m.d.sync += count.eq(count + 1)
+                    m.d.sync += [count.eq(count + 1), place.eq(place + 1)]
 
     def _read(self, m: Module, port: Any, base: Signal) -> Signal:
         """Where the reader is: what lies from there to the base is still needed."""
         place = Signal(range(self.depth))
-        left = Signal(range(_MOST + 1))
+        left = Signal(range(_MOST + 3))
         fetched = Signal()
         m.d.comb += [
             port.addr.eq(place),
             self.o.p.byte.eq(port.data),
-            self.o.p.last.eq(left == 1),
-            self.o.valid.eq(fetched & (left != 0)),
+            self.o.p.last.eq(left == 3),
+            # The checksum stays here.
+            self.o.valid.eq(fetched & (left >= 3)),
         ]
         with m.If(~fetched):
             m.d.sync += fetched.eq(place != base)
-        with m.Elif(left == 0):
-            m.d.sync += [left.eq(port.data), place.eq(place + 1), fetched.eq(0)]
-        with m.Elif(self.o.ready):
-            m.d.sync += [left.eq(left - 1), place.eq(place + 1), fetched.eq(0)]
+        with m.Elif(self.o.ready | (left < 3)):
+            m.d.sync += [place.eq(place + 1), fetched.eq(0)]
+            m.d.sync += left.eq(Mux(left == 0, port.data, left - 1))
         return place
 
 
