@@ -15,18 +15,22 @@ def naive_decode(data: bytes, size: int, max_count: int) -> list[list[int]]:
     length = 1
     while 7 * length < 2 + address_width + count_width:
         length += 1
-    events, digits = [], None
+    events, last, digits = [], [0, 0, 0], ""
     for byte in data:
         if byte & 0x80:
             digits = ""
-        elif digits is None:
+        elif not digits:
+            kind, address, count = last
+            last = [kind, (address + byte) % (1 << address_width), count]
+            events.append(last)
             continue
         digits += f"{byte & 0x7F:07b}"
         if len(digits) == 7 * length:
             bits = digits[7 * length - 2 - address_width - count_width :]
             kind, rest = bits[:2], bits[2:]
-            events.append([int(b, 2) for b in (kind, rest[:address_width], rest[address_width:])])
-            digits = None
+            last = [int(b, 2) for b in (kind, rest[:address_width], rest[address_width:])]
+            events.append(last)
+            digits = ""
     return events
 
 
@@ -45,8 +49,19 @@ def layouts_and_events(draw):
 def test_round_trip(case) -> None:
     size, max_count, events = case
     data = encode_events(events, size, max_count)
-    assert len(data) == len(events) * event_bytes(size, max_count)
+    assert len(data) <= len(events) * event_bytes(size, max_count)
     assert decode_events(data, size, max_count).tolist() == [list(event) for event in events]
+    assert naive_decode(data, size, max_count) == [list(event) for event in events]
+
+
+@given(st.data(), st.tuples(*3 * (st.integers(1, 20),)), st.integers(-300, -1))
+def test_round_trip_of_values_on_a_map(data, shape: tuple[int, ...], least: int) -> None:
+    channels, height, width = shape
+    address = st.integers(0, channels * height * width - 1)
+    row = st.tuples(st.integers(0, 3), address, st.integers(least, 100))
+    events = data.draw(st.lists(row))
+    sent = encode_events(events, shape, 100, least)
+    assert decode_events(sent, shape, 100, least).tolist() == [list(event) for event in events]
 
 
 @given(st.binary(max_size=60), layouts)
@@ -54,12 +69,18 @@ def test_decode_garbage(data: bytes, layout: tuple[int, int]) -> None:
     assert decode_events(data, *layout).tolist() == naive_decode(data, *layout)
 
 
+def test_a_run_of_equal_spikes_is_a_byte_each() -> None:
+    events = [(0, k, 3) for k in range(784)]
+    assert len(encode_events(events, 784, 3)) == 2 + 783
+
+
 def test_decode_every_cut() -> None:
-    """Cut anywhere, the events after the first whole one arrive."""
+    """Cut anywhere, the events after the first long one arrive."""
     data = encode_events([(0, 300, 3), (1, 0, 0), (0, 999, 1)], 1000, 3)
     for cut in range(len(data) + 1):
         whole = decode_events(data, 1000, 3).tolist()
-        assert decode_events(data[cut:], 1000, 3).tolist() == whole[-(-cut // 2) :]
+        late = decode_events(data[cut:], 1000, 3).tolist()[cut % 2 :]
+        assert late == whole[-(-cut // 2) :]
         assert decode_events(data[:cut], 1000, 3).tolist() == whole[: cut // 2]
 
 
@@ -74,10 +95,25 @@ def test_decode_every_cut() -> None:
         ((0, 1, 1), 2, 1, [0b1000_0011]),
         # 2 + 10 + 4 bits are three: 00 1100001111 1010
         ((0, 783, 10), 784, 15, [0b1000_0000, 0b0110_0001, 0b0111_1010]),
+        # of 2 x 3 x 5 the place 1, 2, 4: 00 1 10 100 1
+        ((0, 29, 1), (2, 3, 5), 1, [0b1000_0000, 0b0110_1001]),
     ],
 )
 def test_encode_by_hand(event, size: int, max_count: int, data: list[int]) -> None:
     assert list(encode_events([event], size, max_count)) == data
+
+
+def test_encode_by_hand_in_short() -> None:
+    """Behind 42 come 43 and 170, 127 further; 298 is too far, and a lower one has no short form."""
+    events = [(0, address, 1) for address in (42, 43, 170, 298, 297)]
+    data = encode_events(events, 1024)
+    # 2 + 10 + 1 bits: 00 0000101010 1, then 00 0100101010 1 and 00 0100101001 1
+    assert data == bytes([0b1000_0000, 0b0101_0101, 1, 127, 0x84, 0b0101_0101, 0x84, 0b0101_0011])
+
+
+def test_encode_values_by_hand() -> None:
+    # 2 + 2 + 4 bits: 00 10 1101 is -3
+    assert list(encode_events([(0, 2, -3)], 4, 7, -8)) == [0b1000_0000, 0b0010_1101]
 
 
 def test_encode_nothing() -> None:

@@ -15,7 +15,7 @@ from spikeloom.boards.board import Board
 from spikeloom.boards.family import Family
 from spikeloom.boards.tools import YOSYS, FlowTool, find_flow_tools
 from spikeloom.boards.top import BoardTop
-from spikeloom.rtl_gen.link.serial import EventNetwork, weight_bytes
+from spikeloom.rtl_gen.link.linked import EventNetwork, weight_bytes
 from spikeloom.rtl_gen.network import NetworkTop, Population
 from spikeloom.rtl_gen.output import check_output, whole_folder
 
@@ -31,6 +31,12 @@ __all__ = [
     "build",
     "would_fit",
 ]
+
+_READ = """read_rtlil top.il
+proc
+memory_collect
+setparam -set RD_COLLISION_X_MASK 1'1 a:no_rw_check"""
+"""Yosys minds the attribute in Verilog alone."""
 
 STAGES = ("elaborate", "prepare tools", "synthesise", "place and route", "pack")
 """What :func:`build` does, in order. YoWASP's tools compile themselves when they are prepared for
@@ -195,7 +201,7 @@ def build(
         ) from None
     plan = platform.prepare(top, "top", emit_src=False)
     sources = {name: plan.files[name] for name in ("top.il", family.constraints)}
-    sources["top.ys"] = f"read_rtlil top.il\n{family.synthesis}\n"
+    sources["top.ys"] = f"{_READ}\n{family.synthesis}\n"
     _check_memory(sources["top.il"], network, board)
     # That timing was met is read from nextpnr's report.
     options = ["--report", "report.json", "--seed", str(seed), "--timing-allow-fail"]
@@ -315,11 +321,11 @@ def _check_memory(rtlil: str, network: EventNetwork, board: Board) -> None:
 
     All bits that neither block RAMs nor logic cells could hold; SPRAMs are asked for by name.
     """
-    lines = r'^(\s*attribute \\ram_style "huge"\n)?\s*memory width (\d+) size (\d+) '
+    lines = r"((?:^\s*attribute .*\n)*)^\s*memory width (\d+) size (\d+) "
     bits = sum(
         int(width) * int(depth)
-        for huge, width, depth in re.findall(lines, rtlil, re.MULTILINE)
-        if not huge
+        for attributes, width, depth in re.findall(lines, rtlil, re.MULTILINE)
+        if '"huge"' not in attributes
     )
     least = -(-(bits - board.logic_cells * board.family.cell_bits) // board.family.block_ram_bits)
     if least > board.block_rams:

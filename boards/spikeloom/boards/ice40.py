@@ -106,7 +106,7 @@ ICE40 = Family(
     # delays (-device u), 41.6, 41.3 and 44.5 without; -dff costs 2 MHz and 8 s. Newer releases take
     # -abc9 for granted, older ones need it said. Amaranth's memories begin with 0, SPRAMs with
     # anything: what they hold is loaded before it is read.
-    synthesis="proc\nmemory_collect\nsetparam -set INIT 1'x a:ram_style=huge\n"
+    synthesis="setparam -set INIT 1'x a:ram_style=huge\n"
     "synth_ice40 -device u -spram -abc9 -dsp -top top -json top.json",
     constraints="top.pcf",
     place=("--pcf", "top.pcf", "--asc", "top.asc"),

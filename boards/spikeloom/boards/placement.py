@@ -14,7 +14,7 @@ from spikeloom.boards.resources import (
 )
 from spikeloom.reference.network import FixedNetwork
 from spikeloom.rtl_gen.events import EventLayout
-from spikeloom.rtl_gen.link.serial import weight_room
+from spikeloom.rtl_gen.link.linked import weight_room
 from spikeloom.rtl_gen.network import Population, sources_of
 from spikeloom.rtl_gen.weights import WeightStore
 

@@ -8,7 +8,7 @@ from spikeloom.boards.cells import RAMCell, choose_ram
 from spikeloom.boards.family import Family
 from spikeloom.rtl_gen.datapath import state_shapes
 from spikeloom.rtl_gen.inventory import MemoryShape, memories, multipliers, varying_bits
-from spikeloom.rtl_gen.link.serial import QUEUE_BYTES
+from spikeloom.rtl_gen.link.linked import QUEUE_BYTES
 from spikeloom.rtl_gen.network import Population
 
 __all__ = ["Memory", "PopulationResources", "link_resources", "population_resources"]

@@ -16,7 +16,8 @@ from amaranth.lib.io import Buffer, Direction
 
 from spikeloom.boards.board import Board
 from spikeloom.boards.family import PLL
-from spikeloom.rtl_gen.link.serial import EventNetwork, SerialNetwork
+from spikeloom.rtl_gen.link.linked import EventNetwork
+from spikeloom.rtl_gen.link.serial import SerialNetwork
 from spikeloom.rtl_gen.link.uart import uart_divisor
 
 __all__ = ["BoardTop", "board_clock"]

@@ -3,7 +3,8 @@
 ``docs/host_protocol.md`` is the specification. A frame is a header, a payload and a checksum,
 between two delimiters, in which the two bytes that mean something to the line are escaped as in
 SLIP (Romkey, RFC 1055, 1988). The header has the kind in its upper and a number in its lower four
-bits. The checksum, highest byte first, is CRC-16/IBM-3740: polynomial 0x1021, begun with 0xFFFF.
+bits. Before that of an order stands the length of header and payload. The checksum, highest byte
+first, is CRC-16/IBM-3740: polynomial 0x1021, begun with 0xFFFF.
 """
 
 import binascii
@@ -16,7 +17,6 @@ __all__ = [
     "ESCAPE",
     "ESCAPED_END",
     "ESCAPED_ESCAPE",
-    "IDENTITY_BYTES",
     "MOST_PAYLOAD",
     "NUMBERS",
     "VERSION",
@@ -24,16 +24,16 @@ __all__ = [
     "Frame",
     "FrameReader",
     "Order",
-    "frame_bytes",
+    "answer_bytes",
+    "order_bytes",
 ]
 
 VERSION = 1
 END, ESCAPE, ESCAPED_END, ESCAPED_ESCAPE = 0xC0, 0xDB, 0xDC, 0xDD
 NUMBERS = 16
 """Frames to the device are numbered, from 0 to this."""
-MOST_PAYLOAD = 252
+MOST_PAYLOAD = 254
 """Bytes that a frame to the device carries at most."""
-IDENTITY_BYTES = 16
 
 
 class Order(enum.IntEnum):
@@ -46,7 +46,11 @@ class Order(enum.IntEnum):
     EVENTS = 2
     """Events for the network, or weights for its memories."""
     STATUS = 3
-    """What went wrong so far?"""
+    """What went wrong so far, and is anything missing?"""
+    POTENTIALS = 4
+    """A row of membrane potentials, where there is a monitor."""
+    COUNTERS = 5
+    """What was counted since the last RESET, where there is a monitor."""
 
 
 class Answer(enum.IntEnum):
@@ -61,7 +65,11 @@ class Answer(enum.IntEnum):
     EVENTS = 3
     """Events of the network, up to the end of a step."""
     STATUS = 4
-    """What went wrong."""
+    """What went wrong, and what is missing."""
+    POTENTIALS = 5
+    """The potentials of a row."""
+    COUNTERS = 6
+    """What was counted."""
 
 
 @dataclass(frozen=True)
@@ -83,18 +91,41 @@ class Frame:
     payload: bytes = b""
 
 
-def frame_bytes(frame: Frame) -> bytes:
-    """A frame as it is sent, with a delimiter on both sides.
+def order_bytes(order: Frame) -> bytes:
+    """An order as it is sent, with a delimiter on both sides.
+
+    Raises
+    ------
+    ValueError
+        If the kind or the number does not fit the header, or the payload is longer than
+        :data:`MOST_PAYLOAD`.
+    """
+    if len(order.payload) > MOST_PAYLOAD:
+        raise ValueError(
+            f"payload must have at most {MOST_PAYLOAD} bytes, not {len(order.payload)}"
+        )
+    return _framed(bytes([1 + len(order.payload)]) + _body(order))
+
+
+def answer_bytes(answer: Frame) -> bytes:
+    """An answer as it is sent, with a delimiter on both sides.
 
     Raises
     ------
     ValueError
         If the kind or the number does not fit the header.
     """
+    return _framed(_body(answer))
+
+
+def _body(frame: Frame) -> bytes:
     for name in ("kind", "number"):
         if not 0 <= getattr(frame, name) <= 15:
             raise ValueError(f"{name} must be 0 to 15, not {getattr(frame, name)}")
-    body = bytes([frame.kind << 4 | frame.number]) + frame.payload
+    return bytes([frame.kind << 4 | frame.number]) + frame.payload
+
+
+def _framed(body: bytes) -> bytes:
     body += binascii.crc_hqx(body, 0xFFFF).to_bytes(2)
     escaped = body.replace(bytes([ESCAPE]), bytes([ESCAPE, ESCAPED_ESCAPE]))
     escaped = escaped.replace(bytes([END]), bytes([ESCAPE, ESCAPED_END]))
@@ -110,17 +141,20 @@ class FrameReader:
         How often something between two delimiters was no frame.
     """
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, *, orders: bool = False) -> None:
         """Begin at a delimiter.
 
         Parameters
         ----------
         most
-            Bytes of a frame from which on it is none; what comes without a delimiter takes no more
-            memory than that.
+            Bytes of a frame, as it is on the line, from which on it is none; what comes without a
+            delimiter takes no more memory than that.
+        orders
+            Whether orders come, and not answers.
         """
         self.broken = 0
         self._most = most
+        self._orders = orders
         self._held = bytearray()
 
     def feed(self, data: bytes) -> Iterator[Frame]:
@@ -131,7 +165,7 @@ class FrameReader:
             body, self._held = bytes(self._held), bytearray()
             if not body:
                 continue
-            frame = _frame(body) if len(body) <= self._most else None
+            frame = self._frame(body) if len(body) <= self._most else None
             if frame is None:
                 self.broken += 1
             else:
@@ -141,10 +175,20 @@ class FrameReader:
     def _hold(self, part: bytes) -> None:
         self._held += part[: self._most + 1 - len(self._held)]
 
+    def _frame(self, escaped: bytes) -> Frame | None:
+        body = _unescaped(escaped)
+        if body is None or binascii.crc_hqx(body, 0xFFFF):
+            return None
+        if self._orders:
+            length, body = body[:1], body[1:]
+            if len(body) != 2 + int.from_bytes(length):
+                return None
+        return Frame(body[0] >> 4, body[0] & 15, body[1:-2]) if len(body) > 2 else None
 
-def _frame(escaped: bytes) -> Frame | None:
-    body = escaped.replace(bytes([ESCAPE, ESCAPED_END]), bytes([END]))
-    body = body.replace(bytes([ESCAPE, ESCAPED_ESCAPE]), bytes([ESCAPE]))
-    if len(body) < 3 or binascii.crc_hqx(body, 0xFFFF):
+
+def _unescaped(escaped: bytes) -> bytes | None:
+    first, *parts = escaped.split(bytes([ESCAPE]))
+    meant = {ESCAPED_END: END, ESCAPED_ESCAPE: ESCAPE}
+    if any(not part or part[0] not in meant for part in parts):
         return None
-    return Frame(body[0] >> 4, body[0] & 15, body[1:-2])
+    return first + b"".join(bytes([meant[part[0]]]) + part[1:] for part in parts)

@@ -13,6 +13,7 @@ from amaranth.lib.wiring import In, Out
 from spikeloom.reference.maps import Shape
 from spikeloom.rtl_gen.events import EventKind, coordinates, flat_address
 from spikeloom.rtl_gen.fixed import index_shape
+from spikeloom.rtl_gen.memory import UNMET
 
 __all__ = ["EventQueue", "StepDelay", "StepMerge", "add_offsets", "loop_depth"]
 
@@ -57,7 +58,7 @@ class StepDelay(wiring.Component):
         entry = data.StructLayout(
             {"address": self.layout["address"].shape, "count": self.layout["count"].shape}
         )
-        memory: Memory = Memory(shape=entry, depth=self.lists << place, init=[])
+        memory: Memory = Memory(shape=entry, depth=self.lists << place, init=[], attrs=UNMET)
         m.submodules.memory = memory
         write, read = memory.write_port(), memory.read_port()
         levels = Array(Signal(range(self.size + 1), name=f"level_{k}") for k in range(self.lists))

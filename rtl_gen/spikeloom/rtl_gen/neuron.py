@@ -23,6 +23,7 @@ from spikeloom.rtl_gen.datapath import (
     update_stages,
 )
 from spikeloom.rtl_gen.fixed import index_shape, shape_of
+from spikeloom.rtl_gen.memory import UNMET
 
 __all__ = ["NeuronArray", "check_lanes", "current_beat", "membrane_row", "spike_beat"]
 
@@ -238,6 +239,7 @@ class NeuronArray(wiring.Component):
             shape=data.ArrayLayout(data.StructLayout(state_shapes(self.config)), self.lanes),
             depth=self.rows,
             init=[],
+            attrs=UNMET,
         )
         m.submodules.state = state
         read = state.read_port()

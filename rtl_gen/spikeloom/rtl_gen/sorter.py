@@ -13,6 +13,7 @@ from amaranth.lib.wiring import In, Out
 from spikeloom.reference.scatter import three_sizes
 from spikeloom.rtl_gen.events import EventKind
 from spikeloom.rtl_gen.junction import Source, joined_layout
+from spikeloom.rtl_gen.memory import UNMET
 
 __all__ = ["StepSorter"]
 
@@ -109,7 +110,9 @@ class StepSorter(wiring.Component):
 
         counts = []
         for k in range(2):
-            table: Memory = Memory(shape=self.i.p.count.shape(), depth=self.size, init=[])
+            table: Memory = Memory(
+                shape=self.i.p.count.shape(), depth=self.size, init=[], attrs=UNMET
+            )
             m.submodules[f"table_{k}"] = table
             read, write = table.read_port(), table.write_port()
             counts.append(read.data)

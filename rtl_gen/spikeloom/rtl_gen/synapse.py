@@ -11,6 +11,7 @@ from spikeloom.reference.dense import FixedDense
 from spikeloom.reference.memory_map import Layout, dense_rows
 from spikeloom.rtl_gen.events import EventKind, EventLayout, event_stream
 from spikeloom.rtl_gen.fixed import index_shape
+from spikeloom.rtl_gen.memory import UNMET
 from spikeloom.rtl_gen.neuron import check_lanes, current_beat
 from spikeloom.rtl_gen.weights import WeightMemory, WeightStore
 
@@ -84,7 +85,7 @@ class EventList(wiring.Component):
         entry = data.StructLayout(
             {"address": self.i.p.address.shape(), "count": self.i.p.count.shape()}
         )
-        memory: Memory = Memory(shape=entry, depth=2 << place_width, init=[])
+        memory: Memory = Memory(shape=entry, depth=2 << place_width, init=[], attrs=UNMET)
         m.submodules.memory = memory
         write = memory.write_port()
         read = memory.read_port()

@@ -12,6 +12,7 @@ from amaranth.lib.wiring import In, Out
 
 from spikeloom.reference.fixed import IntArray
 from spikeloom.rtl_gen.fixed import index_shape
+from spikeloom.rtl_gen.memory import UNMET
 
 __all__ = ["WeightMemory", "WeightStore", "load_layout", "row_layout"]
 
@@ -123,12 +124,12 @@ class WeightMemory(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        attrs = {"ram_style": self.store.style} if self.store.style else {}
+        style = {"ram_style": self.store.style} if self.store.style else {}
         memory: Memory = Memory(
             shape=row_layout(self.width, self.lanes),
             depth=len(self.rows),
             init=[] if self.store.loaded else self.rows.tolist(),
-            attrs=attrs,
+            attrs=style | (UNMET if self.store.loaded else {}),
         )
         m.submodules.memory = memory
         read = memory.read_port()

@@ -1,10 +1,12 @@
 """Frames on both sides of a link: whole ones pass, everything else leaves no trace."""
 
-import binascii
 import random
 from typing import Any
 
 import pytest
+from amaranth.hdl import Module
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import Out
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,7 +16,8 @@ from spikeloom.reference.link_frames import (
     Frame,
     FrameReader,
     Order,
-    frame_bytes,
+    answer_bytes,
+    order_bytes,
 )
 from spikeloom.rtl_gen.link.frames import FrameReceiver, FrameSender
 
@@ -29,25 +32,44 @@ def draw_payload(rng: random.Random, most: int = 40) -> bytes:
     )
 
 
-def test_bytes_by_hand() -> None:
-    """Header 0x2C, a payload of an END and an ESCAPE; the checksum is bit by bit."""
-    body = bytes([0x2C, 0xC0, 0xDB])
+def naive_crc(body: bytes) -> bytes:
+    """Bit by bit."""
     crc = 0xFFFF
     for byte in body:
         for k in reversed(range(8)):
             crc = (crc << 1 & 0xFFFF) ^ (0x1021 if (crc >> 15) ^ (byte >> k & 1) else 0)
-    assert crc == binascii.crc_hqx(body, 0xFFFF)
-    assert not {0xC0, 0xDB} & set(crc.to_bytes(2))
-    wire = bytes([0xC0, 0x2C, 0xDB, 0xDC, 0xDB, 0xDD]) + crc.to_bytes(2) + bytes([0xC0])
-    assert frame_bytes(Frame(2, 12, body[1:])) == wire
+    return crc.to_bytes(2)
 
 
-@given(st.lists(st.tuples(st.integers(0, 15), st.integers(0, 15), st.binary(max_size=60))))
-def test_reader_takes_what_was_written(frames: list[Any]) -> None:
+def test_checksum_of_the_catalogue() -> None:
+    assert naive_crc(b"123456789").hex() == "29b1"
+
+
+def test_bytes_by_hand() -> None:
+    """Header 0x2C, a payload of an END and an ESCAPE, and of an order the length 3 before."""
+    body = bytes([0x2C, 0xC0, 0xDB])
+    wire = bytes([0x2C, 0xDB, 0xDC, 0xDB, 0xDD])
+    for length, made in ((b"", answer_bytes), (b"\3", order_bytes)):
+        crc = naive_crc(length + body)
+        assert not {0xC0, 0xDB} & set(crc)
+        assert made(Frame(2, 12, body[1:])) == b"\xc0" + length + wire + crc + b"\xc0"
+
+
+def test_wrong_frames() -> None:
+    with pytest.raises(ValueError, match=r"^number must be 0 to 15, not 16$"):
+        order_bytes(Frame(1, 16))
+    with pytest.raises(ValueError, match=r"^payload must have at most 254 bytes, not 255$"):
+        order_bytes(Frame(1, 1, bytes(255)))
+
+
+@pytest.mark.parametrize("orders", [False, True])
+@given(frames=st.lists(st.tuples(st.integers(0, 15), st.integers(0, 15), st.binary(max_size=60))))
+def test_reader_takes_what_was_written(orders: bool, frames: list[Any]) -> None:
     """In pieces of any length, and whatever is between the frames."""
     expected = [Frame(*each) for each in frames]
-    wire = b"".join(frame_bytes(each) + bytes([END] * (k % 3)) for k, each in enumerate(expected))
-    reader = FrameReader(200)
+    made = order_bytes if orders else answer_bytes
+    wire = b"".join(made(each) + bytes([END] * (k % 3)) for k, each in enumerate(expected))
+    reader = FrameReader(200, orders=orders)
     pieces = [wire[k : k + 7] for k in range(0, len(wire), 7)]
     assert [frame for piece in pieces for frame in reader.feed(piece)] == expected
     assert reader.broken == 0
@@ -57,15 +79,26 @@ def test_reader_takes_what_was_written(frames: list[Any]) -> None:
 def test_reader_goes_on_after_garbage(garbage: bytes, payload: bytes) -> None:
     reader = FrameReader(100)
     good = Frame(3, 5, payload)
-    found = list(reader.feed(garbage + frame_bytes(good)))
+    found = list(reader.feed(garbage + answer_bytes(good)))
     assert found[-1] == good
+
+
+def test_reader_refuses_what_is_nothing() -> None:
+    """Wrong lengths, wrong escapes and the empty body, all with the right checksum."""
+    for body, orders in ((b"\1\x20?", True), (b"\3\x20?", True), (b"", False), (b"\1", True)):
+        reader = FrameReader(100, orders=orders)
+        assert not list(reader.feed(body + naive_crc(body) + bytes([END])))
+        assert reader.broken == 1
+    strange = answer_bytes(Frame(2, 1, b"\xc0")).replace(b"\xdb\xdc", b"\xdb?")
+    reader = FrameReader(100)
+    assert not list(reader.feed(strange))
 
 
 def test_reader_holds_no_more_than_a_frame() -> None:
     reader = FrameReader(100)
     assert list(reader.feed(bytes(100_000))) == []
     assert len(reader._held) == 101
-    assert list(reader.feed(bytes([END]) + frame_bytes(Frame(1, 1)))) == [Frame(1, 1)]
+    assert list(reader.feed(bytes([END]) + answer_bytes(Frame(1, 1)))) == [Frame(1, 1)]
     assert reader.broken == 1
 
 
@@ -93,21 +126,42 @@ def test_sender(bench: Any, seed: int) -> None:
     frames = [Frame(rng.randrange(16), rng.randrange(16), draw_payload(rng)) for _ in range(30)]
     # A frame whose checksum holds what must be escaped.
     crcs = (Frame(1, 2, bytes([a, b])) for a in range(256) for b in range(256))
-    frames.append(
-        next(f for f in crcs if 0xC0 in frame_bytes(f)[1:-1] or b"\xdb" in frame_bytes(f)[-5:])
-    )
+    frames.append(next(f for f in crcs if b"\xdb" in answer_bytes(f)[-5:]))
     dut = FrameSender()
     b = bench(dut, seed=seed)
     b.source(dut.i, [word for frame in frames for word in words_of(frame)], chance=0.7)
     sink = b.sink(dut.o, chance=0.6)
-    expected = b"".join(frame_bytes(each)[1:] for each in frames)
+    expected = b"".join(answer_bytes(each)[1:] for each in frames)
     b.run_until(lambda: len(sink.words) >= len(expected), spare=30)
     assert bytes(sink.get()) == expected
 
 
+class Refusing(wiring.Component):
+    """A receiver whose refusals come as a stream."""
+
+    def __init__(self) -> None:
+        self.inner = FrameReceiver()
+        members = dict(self.inner.signature.members)
+        super().__init__(
+            {"i": members["i"], "o": members["o"], "refused": Out(stream.Signature(4))}
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.inner = inner = self.inner
+        wiring.connect(m, wiring.flipped(self.i), inner.i)
+        wiring.connect(m, inner.o, wiring.flipped(self.o))
+        m.d.comb += [
+            self.refused.valid.eq(inner.refused),
+            self.refused.payload.eq(inner.expected),
+            inner.heard.eq(self.refused.ready),
+        ]
+        return m
+
+
 def receive(bench: Any, data: bytes, seed: int = 1, chance: float = 0.7) -> Any:
     """Frames that a receiver passes on, and the numbers in its refusals."""
-    dut = FrameReceiver()
+    dut = Refusing()
     b = bench(dut, seed=seed)
     source = b.source(dut.i, list(data), chance=0.3)
     sink, refused = b.sink(dut.o, chance=chance), b.sink(dut.refused, chance=1.0)
@@ -119,15 +173,17 @@ def receive(bench: Any, data: bytes, seed: int = 1, chance: float = 0.7) -> Any:
 def test_receiver_passes_frames(bench: Any, seed: int) -> None:
     rng = random.Random(seed)
     frames = [Frame(Order.EVENTS, k % 16, draw_payload(rng, 60)) for k in range(40)]
-    assert receive(bench, b"".join(map(frame_bytes, frames)), seed) == (frames, [])
+    assert receive(bench, b"".join(map(order_bytes, frames)), seed) == (frames, [])
 
 
-def test_longest_frame(bench: Any) -> None:
+def test_lengths(bench: Any) -> None:
+    """The longest frame; and lengths that are not those of what follows, checksums being right."""
     whole = Frame(Order.EVENTS, 0, bytes(range(MOST_PAYLOAD)))
-    longer = Frame(Order.EVENTS, 1, bytes(MOST_PAYLOAD + 1))
     after = Frame(Order.EVENTS, 1, b"x")
-    data = b"".join(map(frame_bytes, (whole, longer, after)))
-    assert receive(bench, data) == ([whole, after], [1])
+    data = order_bytes(whole)
+    for body in (b"\1\x21?", b"\3\x21?", b"\0", b"", b"\x21", b"\xff\x21" + bytes(300)):
+        data += bytes([END]) + body + naive_crc(body) + bytes([END])
+    assert receive(bench, data + order_bytes(after)) == ([whole, after], [1] * 6)
 
 
 def test_numbers(bench: Any) -> None:
@@ -142,17 +198,17 @@ def test_numbers(bench: Any) -> None:
         Frame(Order.RESET, 15),
         Frame(Order.STATUS, 0),
     ]
-    found, refused = receive(bench, b"".join(map(frame_bytes, frames)))
+    found, refused = receive(bench, b"".join(map(order_bytes, frames)))
     assert found == [frames[k] for k in (0, 3, 4, 5, 6, 7)]
     assert refused == [1, 1]
 
 
 def test_no_room(bench: Any) -> None:
     """Of what nobody takes 512 bytes are kept, and the rest is refused, not mixed up."""
-    dut = FrameReceiver()
+    dut = Refusing()
     b = bench(dut, seed=3)
     frames = [Frame(Order.EVENTS, k, bytes([k]) * 100) for k in range(7)]
-    data = b"".join(map(frame_bytes, frames))
+    data = b"".join(map(order_bytes, frames))
     source = b.source(dut.i, list(data), chance=1.0)
     sink, refused = b.sink(dut.o, chance=0.001), b.sink(dut.refused, chance=1.0)
     b.run_until(lambda: len(source.cycles) == len(data), spare=10)
@@ -167,7 +223,7 @@ def test_garbage(bench: Any, seed: int) -> None:
     every, whole, wire = [], [], bytearray()
     for k in range(60):
         frame = Frame(Order.IDENTIFY, k % 16, draw_payload(rng, 30))
-        data = bytearray(frame_bytes(frame))
+        data = bytearray(order_bytes(frame))
         match rng.randrange(6):
             case 0:
                 data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
@@ -183,7 +239,7 @@ def test_garbage(bench: Any, seed: int) -> None:
         every.append(frame)
         wire += data
     last = Frame(Order.IDENTIFY, 3, b"still here")
-    found, _ = receive(bench, bytes(wire) + frame_bytes(last), seed)
+    found, _ = receive(bench, bytes(wire) + order_bytes(last), seed)
     assert is_part(found, [*every, last])
     assert is_part([*whole, last], found)
 

@@ -29,12 +29,14 @@ from spikeloom.reference.link_frames import (
     Frame,
     FrameReader,
     Order,
-    frame_bytes,
+    order_bytes,
 )
 from spikeloom.reference.network import FixedInput, FixedNetwork
+from spikeloom.reference.scenario import Scenario
 from spikeloom.reference.simulate import run_fixed
 from spikeloom.rtl_gen.events import event_stream
-from spikeloom.rtl_gen.link.serial import SerialNetwork, identity, weight_bytes
+from spikeloom.rtl_gen.link.linked import identity, weight_bytes
+from spikeloom.rtl_gen.link.serial import SerialNetwork
 from spikeloom.rtl_gen.network import NetworkTop
 from spikeloom.rtl_gen.weights import WeightStore
 
@@ -93,9 +95,9 @@ def test_equals_golden_model(line_levels: Any, line_bytes: Any) -> None:
     assert expected.sum() > 0
     dut = SerialNetwork(NetworkTop(net, 2), DIVISOR)
     frames = [Frame(Order.IDENTIFY, 7), *orders(encode_events(raster_to_events(raster), 10), 8)]
-    wire = b"".join(map(frame_bytes, frames))
+    wire = b"".join(map(order_bytes, frames))
     answers, spikes = converse(dut, line_levels(wire, DIVISOR), line_bytes, 10_000)
-    assert answers[0] == Frame(Answer.IDENTITY, 7, dut.identity)
+    assert answers[0] == Frame(Answer.IDENTITY, 7, dut.linked.identity)
     done = [each.number for each in answers if each.kind == Answer.DONE]
     assert done == [each.number for each in frames[1:]]
     most = net.sent("out")[1]
@@ -109,7 +111,7 @@ def test_identity() -> None:
     net = small_network()
     own = identity(NetworkTop(net, 2))
     assert own[:8].hex(" ") == "01 00 01 01 02 00 00 00"
-    assert len(own) == 16
+    assert own[16:] == b"test 10-6-3 weights 8 states 12"
     assert identity(NetworkTop(small_network(), 2)) == own
     others = [NetworkTop(net, 1), NetworkTop(small_network(2), 2)]
     others.append(NetworkTop(net, 2, WeightStore.BLOCK))
@@ -128,8 +130,8 @@ def test_weights_again_after_a_reset(line_levels: Any, line_bytes: Any) -> None:
     rest = orders(weights + events, 3 + len(begun))
     frames = [Frame(Order.IDENTIFY, 0), *begun, Frame(Order.RESET, 2 + len(begun)), *rest]
     dut = SerialNetwork(top, DIVISOR)
-    assert dut.identity[1] == 1
-    wire = b"".join(map(frame_bytes, frames))
+    assert dut.linked.identity[1] == 1
+    wire = b"".join(map(order_bytes, frames))
     answers, _ = converse(dut, line_levels(wire, DIVISOR), line_bytes, 10_000)
     assert all(each.kind != Answer.REFUSED for each in answers)
     events = decode_events(events_in(answers), 3, net.sent("out")[1])
@@ -142,13 +144,13 @@ def test_nonsense_has_no_effect(line_levels: Any, line_bytes: Any) -> None:
     raster = draw_stimulus(random.Random(4), net, 1, 3)["in"]
     expected = run_fixed(net, raster).output
     (first, *_) = frames = orders(encode_events(raster_to_events(raster), 10), 1)
-    flipped = bytearray(frame_bytes(first))
+    flipped = bytearray(order_bytes(first))
     flipped[3] ^= 4
-    levels = line_levels(frame_bytes(Frame(Order.IDENTIFY, 0)) + bytes(flipped), DIVISOR)
+    levels = line_levels(order_bytes(Frame(Order.IDENTIFY, 0)) + bytes(flipped), DIVISOR)
     levels += [0] * 20 * DIVISOR + [1] * 20
-    levels += line_levels(frame_bytes(replace(first, number=9)), DIVISOR)
-    levels += line_levels(b"".join(map(frame_bytes, frames)), DIVISOR)
-    levels += line_levels(frame_bytes(Frame(Order.STATUS, len(frames) + 1)), DIVISOR)
+    levels += line_levels(order_bytes(replace(first, number=9)), DIVISOR)
+    levels += line_levels(b"".join(map(order_bytes, frames)), DIVISOR)
+    levels += line_levels(order_bytes(Frame(Order.STATUS, len(frames) + 1)), DIVISOR)
     dut = SerialNetwork(NetworkTop(net, 2), DIVISOR)
     answers, _ = converse(dut, levels, line_bytes, 10_000)
     refused = [each.number for each in answers if each.kind == Answer.REFUSED]
@@ -162,18 +164,53 @@ def test_status_of_an_illegal_event(line_levels: Any, line_bytes: Any) -> None:
     """Kind 3 is no event here; the error lasts until a reset."""
     illegal = encode_events([(3, 0, 0)], 10)
     frames = [Frame(Order.EVENTS, 0, illegal), Frame(Order.STATUS, 1), Frame(Order.RESET, 2)]
-    frames += [Frame(Order.STATUS, 3), Frame(5, 4, b"what?"), Frame(Order.IDENTIFY, 5, b"more")]
+    frames += [Frame(Order.STATUS, 3), Frame(9, 4, b"what?"), Frame(Order.IDENTIFY, 5, b"more")]
     dut = SerialNetwork(NetworkTop(small_network(), 2), DIVISOR)
-    wire = b"".join(map(frame_bytes, frames))
-    answers, _ = converse(dut, line_levels(wire, DIVISOR), line_bytes, 3000)
+    wire = b"".join(map(order_bytes, frames))
+    answers, _ = converse(dut, line_levels(wire, DIVISOR), line_bytes, 6000)
     assert answers == [
         Frame(Answer.DONE, 0),
         Frame(Answer.STATUS, 1, b"\1"),
         Frame(Answer.DONE, 2),
         Frame(Answer.STATUS, 3, b"\0"),
         Frame(Answer.DONE, 4),
-        Frame(Answer.IDENTITY, 5, dut.identity),
+        Frame(Answer.IDENTITY, 5, dut.linked.identity),
     ]
+
+
+def test_potentials_and_counters(line_levels: Any, line_bytes: Any) -> None:
+    """Of the state behind the last step; a RESET makes counters begin anew."""
+    net = small_network()
+    top = NetworkTop(net, (4, 2))
+    raster = draw_stimulus(random.Random(6), net, 1, 5)["in"]
+    scenario = Scenario.of(net, raster)
+    events = raster_to_events(raster)
+    frames = [Frame(Order.RESET, 0), *orders(encode_events(events, 10), 1)]
+    rows = [(0, 0), (0, 1), (1, 0), (1, 1)]
+    for number, row in rows:
+        asked = row << 1 | number
+        frames.append(Frame(Order.POTENTIALS, len(frames), bytes([asked])))
+    frames += [Frame(Order.COUNTERS, len(frames)), Frame(Order.RESET, len(frames) + 1)]
+    frames.append(Frame(Order.COUNTERS, len(frames)))
+    dut = SerialNetwork(top, DIVISOR, monitor=True)
+    assert dut.linked.identity[1] == 2
+    first, second = frames[: len(frames) - 6], frames[len(frames) - 6 :]
+    levels = line_levels(b"".join(map(order_bytes, first)), DIVISOR) + [1] * 3000
+    levels += line_levels(b"".join(map(order_bytes, second)), DIVISOR)
+    answers, _ = converse(dut, levels, line_bytes, 6000)
+    found = [each.payload for each in answers if each.kind == Answer.POTENTIALS]
+    width = [2 * 4, 2 * 4, 2 * 4, 2 * 4]  # all lanes of the widest population, 12 bits in 2 bytes
+    assert [len(each) for each in found] == width
+    values = [np.frombuffer(each, ">i2") for each in found]
+    hidden, out = (each[0, -1] for each in scenario.membrane)
+    assert np.concatenate(values[:2])[:6].tolist() == hidden.tolist()
+    assert np.concatenate([each[:2] for each in values[2:]])[:3].tolist() == out.tolist()
+    counted = [np.frombuffer(x.payload, ">u4") for x in answers if x.kind == Answer.COUNTERS]
+    expected = run_fixed(net, raster).output
+    sent = np.count_nonzero(expected) + 5 + 1
+    assert counted[0][[0, 2]].tolist() == [len(events), sent]
+    assert 10 * DIVISOR * len(encode_events(events, 10)) // 2 < counted[0][3] < len(levels)
+    assert counted[1].tolist() == [0, 0, 0, 0]
 
 
 class Deaf(wiring.Component):
@@ -204,9 +241,14 @@ def test_wrong_network() -> None:
 )
 def test_several_inputs_or_outputs(make: Make, message: str) -> None:
     top = NetworkTop(make(random.Random(1)), 2)
-    rule = "^a network on a serial line must have one input and one output, "
+    rule = "^a network on a line must have one input and one output, "
     with pytest.raises(ValueError, match=rf"{rule}{message}$"):
         SerialNetwork(top, DIVISOR)
+
+
+def test_nothing_to_monitor() -> None:
+    with pytest.raises(ValueError, match=r"^a monitor must have a NetworkTop whose potentials"):
+        SerialNetwork(Deaf(), DIVISOR, monitor=True)
 
 
 def test_weights_wider_than_events() -> None:

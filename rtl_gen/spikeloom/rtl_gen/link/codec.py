@@ -1,14 +1,15 @@
 """Events as bytes, and back.
 
-The wire format, version 0. An event is the number ``kind, address, count``, with the kind's two
-bits on top and the widths of :class:`~spikeloom.rtl_gen.events.EventLayout`, in base 128: all
-events of a link have the same number of bytes, the highest digit comes first, and bit 7 is set in
-the first byte of an event alone. Bits above the kind are sent as 0 and not looked at.
+An event is the number ``kind, address, count``, with the kind's two bits on top and the widths of
+:class:`~spikeloom.rtl_gen.events.EventLayout`, in base 128: all events of a link have the same
+number of bytes, the highest digit comes first, and bit 7 is set in the first byte of an event
+alone. Bits above the kind are sent as 0 and not looked at.
 
-A first byte in the middle of an event discards the unfinished one and begins anew; a later byte
-without a first one is discarded. So after garbage or a lost byte at most one event that was sent
-is lost with it, and all from the next first byte on arrive; nothing tells the two apart, which is
-left to a later, framed format. :mod:`spikeloom.reference.link_codec` is the host's side.
+To the hardware there is a short form: a byte without bit 7 where an event would begin is the event
+before once more, so many addresses further. Neurons that spike alike need a byte each.
+
+A first byte in the middle of an event discards the unfinished one and begins anew.
+:mod:`spikeloom.reference.link_codec` is the host's side.
 """
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
@@ -34,7 +35,8 @@ class EventDecoder(wiring.Component):
     """Turns bytes into events.
 
     Takes a byte a cycle, except in the cycle of an event: no path leads from the ready of events
-    to that of bytes. Kinds, addresses and counts are passed on as they come, legal or not.
+    to that of bytes. Kinds, addresses and counts are passed on as they come, legal or not; short
+    forms add to the address modulo its range, and before the first event to zeros.
 
     Parameters
     ----------
@@ -73,23 +75,27 @@ class EventDecoder(wiring.Component):
         m = Module()
         length = event_bytes(self.layout)
         digits = Signal(7 * length)
-        received = Signal(range(length + 1))
-        after = Signal.like(received)
+        received = Signal(range(length))
+        address = Value.cast(self.o.p.address)
+        place = len(self.o.p.count)
+        at_address = digits[place : place + len(address)]
 
-        first = self.i.payload[7]
         m.d.comb += [
-            after.eq(Mux(first, 1, Mux(received == 0, 0, received + 1))),
-            Cat(self.o.p.count, self.o.p.address, Value.cast(self.o.p.kind)).eq(digits),
+            Cat(self.o.p.count, address, Value.cast(self.o.p.kind)).eq(digits),
             self.i.ready.eq(~self.o.valid),
         ]
         with m.If(self.o.ready):
             m.d.sync += self.o.valid.eq(0)
         with m.If(self.i.valid & self.i.ready):
-            m.d.sync += [
-                digits.eq(Cat(self.i.payload[:7], digits)),
-                received.eq(Mux(after == length, 0, after)),
-                self.o.valid.eq(after == length),
-            ]
+            with m.If((received == 0) & ~self.i.payload[7]):
+                m.d.sync += [at_address.eq(address + self.i.payload[:7]), self.o.valid.eq(1)]
+            with m.Else():
+                last = (received == length - 1) & ~self.i.payload[7] if length > 1 else Const(1)
+                m.d.sync += [
+                    digits.eq(Cat(self.i.payload[:7], digits)),
+                    received.eq(Mux(last, 0, Mux(self.i.payload[7], 1, received + 1))),
+                    self.o.valid.eq(last),
+                ]
         return m
 
 

@@ -17,17 +17,21 @@ from spikeloom.reference.link_frames import (
     ESCAPE,
     ESCAPED_END,
     ESCAPED_ESCAPE,
-    MOST_PAYLOAD,
     Order,
 )
+from spikeloom.rtl_gen.memory import UNMET
 
 __all__ = ["WORD", "FrameReceiver", "FrameSender"]
 
 WORD = data.StructLayout({"byte": 8, "last": 1})
 """A byte of a frame, and whether it is the last."""
 
-_MOST = 1 + MOST_PAYLOAD
-"""Bytes of a frame that are kept: the header and the payload."""
+
+class _Part(enum.Enum):
+    LENGTH = 0
+    HEADER = 1
+    REST = 2
+    END = 3
 
 
 class FrameReceiver(wiring.Component):
@@ -35,16 +39,17 @@ class FrameReceiver(wiring.Component):
 
     What is between two delimiters is written into a ring of memory as it comes, and counts only
     when its checksum is right and its number is the next one; the header and the payload of such a
-    frame go on, the checksum does not. Anything else between delimiters, and a frame for which
+    frame go on, length and checksum do not. Anything else between delimiters, and a frame for which
     there is no room, is forgotten, and refused: the sender hears which number is expected. Frames
     of the orders IDENTIFY and RESET are taken whatever their number.
 
-    Takes a byte a cycle, but for two cycles behind a delimiter, and gives one in two cycles.
+    Takes a byte a cycle, but for a cycle behind a delimiter, and gives one in two cycles.
 
     Parameters
     ----------
     depth
-        Bytes of memory, a power of two of at least 512. Frames that wait take a byte more each.
+        Bytes of memory, a power of two of at least 512. A frame that waits takes its length's byte
+        besides header and payload; one byte of the memory stays free.
 
     Members
     -------
@@ -54,14 +59,18 @@ class FrameReceiver(wiring.Component):
         High where a byte was lost on the line or was none; the frame is then refused.
     o
         Words of whole frames, header first.
-    refused
-        Valid from a refusal until it is taken; the payload is the number that is expected.
+    refused, heard
+        High from a refusal on, until the other one is high.
+    expected
+        The number that the next frame must have.
     """
 
     i: stream.Interface
     broken: Signal
     o: stream.Interface
-    refused: stream.Interface
+    refused: Signal
+    heard: Signal
+    expected: Signal
 
     def __init__(self, depth: int = 512) -> None:
         if depth < 512 or depth & (depth - 1):
@@ -72,83 +81,97 @@ class FrameReceiver(wiring.Component):
                 "i": In(stream.Signature(8)),
                 "broken": In(1),
                 "o": Out(stream.Signature(WORD)),
-                "refused": Out(stream.Signature(4)),
+                "refused": Out(1),
+                "heard": In(1),
+                "expected": Out(4),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        memory: Any = Memory(shape=8, depth=self.depth, init=[])
+        memory: Any = Memory(shape=8, depth=self.depth, init=[], attrs=UNMET)
         m.submodules.memory = memory
         base = Signal(range(self.depth))
         self._write(m, memory.write_port(), base, self._read(m, memory.read_port(), base))
         return m
 
     def _write(self, m: Module, port: Any, base: Signal, read: Signal) -> None:
-        """Write what comes behind the base, where the frame's length will be."""
+        """Write from the base on; it moves behind a frame that counts."""
         m.submodules.crc = crc = CRC16_IBM_3740(data_width=8).create()
-        count = Signal(range(_MOST + 3))
-        place = Signal(range(self.depth), init=1)
-        header = Signal(8)
-        expected = Signal(4)
-        bad, escaped, ending = Signal(), Signal(), Signal()
+        part = Signal(_Part)
+        left = Signal(8)
+        place = Signal(range(self.depth))
+        behind = Signal.like(place)
+        number, restarts = Signal(4), Signal()
+        bad, escaped = Signal(), Signal()
+        tail = Signal(2)
         byte = Signal(8)
         legal_escape = (self.i.payload == ESCAPED_END) | (self.i.payload == ESCAPED_ESCAPE)
-        number, kind = header[:4], header[4:]
-        restarts = (kind == Order.IDENTIFY) | (kind == Order.RESET)
-        whole = ~bad & ~escaped & crc.match_detected & (count >= 3)
+        ending = part == _Part.END
+        kept = (part != _Part.REST) | (left != 0)
+        whole = crc.match_detected & (tail == 2) & ~bad & ~escaped
         m.d.comb += [
             self.i.ready.eq(~ending),
-            byte.eq(Mux(escaped, Mux(self.i.payload == ESCAPED_END, END, ESCAPE), self.i.payload)),
+            byte.eq(Mux(escaped, Mux(self.i.payload[0], ESCAPE, END), self.i.payload)),
+            behind.eq(place + 1),
             crc.data.eq(byte),
-            crc.start.eq((count == 0) & ~ending),
-            port.addr.eq(Mux(ending, base, place)),
-            port.data.eq(Mux(ending, count, byte)),
+            crc.start.eq(part == _Part.LENGTH),
+            port.addr.eq(place),
+            port.data.eq(byte),
         ]
         with m.If(self.broken):
             m.d.sync += bad.eq(1)
-        with m.If(self.refused.ready):
-            m.d.sync += self.refused.valid.eq(0)
+        with m.If(self.heard):
+            m.d.sync += self.refused.eq(0)
         with m.If(ending):
-            m.d.sync += [ending.eq(0), count.eq(0), bad.eq(0), escaped.eq(0)]
-            with m.If(whole & (restarts | (number == expected))):
-                m.d.comb += port.en.eq(1)
-                m.d.sync += [base.eq(place), place.eq(place + 1), expected.eq(number + 1)]
+            m.d.sync += [part.eq(_Part.LENGTH), tail.eq(0), bad.eq(0), escaped.eq(0)]
+            with m.If(whole & (restarts | (number == self.expected))):
+                m.d.sync += [base.eq(place), self.expected.eq(number + 1)]
             with m.Else():
-                m.d.sync += [self.refused.valid.eq(1), self.refused.payload.eq(expected)]
-                m.d.sync += place.eq(base + 1)
+                m.d.sync += [place.eq(base), self.refused.eq(1)]
         with m.Elif(self.i.valid):
             with m.If(self.i.payload == END):
-                m.d.sync += ending.eq((count != 0) | bad | escaped)
+                with m.If((part != _Part.LENGTH) | bad | escaped):
+                    m.d.sync += part.eq(_Part.END)
             with m.Elif((self.i.payload == ESCAPE) & ~escaped):
                 m.d.sync += escaped.eq(1)
             with m.Else():
                 m.d.comb += crc.valid.eq(1)
                 m.d.sync += escaped.eq(0)
-                with m.If(count == 0):
-                    m.d.sync += header.eq(byte)
-                # Where the reader is, nothing may come; an empty ring is larger than a frame.
-                with m.If((count == _MOST + 2) | (place == read) | (escaped & ~legal_escape)):
+                with m.If(escaped & ~legal_escape):
+                    m.d.sync += bad.eq(1)
+                with m.If(~kept):
+                    with m.If(tail != 3):
+                        m.d.sync += tail.eq(tail + 1)
+                # The place before the reader's stays free: an empty ring is no full one.
+                with m.Elif(behind == read):
                     m.d.sync += bad.eq(1)
                 with m.Else():
                     m.d.comb += port.en.eq(1)
-                    m.d.sync += [count.eq(count + 1), place.eq(place + 1)]
+                    m.d.sync += [place.eq(behind), left.eq(left - 1)]
+                with m.Switch(part):
+                    with m.Case(_Part.LENGTH):
+                        m.d.sync += [left.eq(byte), part.eq(_Part.HEADER)]
+                    with m.Case(_Part.HEADER):
+                        kind = byte[4:]
+                        restart = (kind == Order.IDENTIFY) | (kind == Order.RESET)
+                        m.d.sync += [number.eq(byte[:4]), restarts.eq(restart)]
+                        m.d.sync += part.eq(_Part.REST)
 
     def _read(self, m: Module, port: Any, base: Signal) -> Signal:
         """Where the reader is: what lies from there to the base is still needed."""
         place = Signal(range(self.depth))
-        left = Signal(range(_MOST + 3))
+        left = Signal(8)
         fetched = Signal()
         m.d.comb += [
             port.addr.eq(place),
             self.o.p.byte.eq(port.data),
-            self.o.p.last.eq(left == 3),
-            # The checksum stays here.
-            self.o.valid.eq(fetched & (left >= 3)),
+            self.o.p.last.eq(left == 1),
+            self.o.valid.eq(fetched & (left != 0)),
         ]
         with m.If(~fetched):
             m.d.sync += fetched.eq(place != base)
-        with m.Elif(self.o.ready | (left < 3)):
+        with m.Elif(self.o.ready | (left == 0)):
             m.d.sync += [place.eq(place + 1), fetched.eq(0)]
             m.d.sync += left.eq(Mux(left == 0, port.data, left - 1))
         return place
@@ -182,47 +205,44 @@ class FrameSender(wiring.Component):
         m = Module()
         m.submodules.crc = crc = CRC16_IBM_3740(data_width=8).create()
         phase = Signal(_Phase)
-        escaped, fresh = Signal(), Signal(init=1)
+        escaped = Signal()
         byte = Signal(8)
         special, moves, passes = Signal(), Signal(), Signal()
-        with m.Switch(phase):
-            with m.Case(_Phase.BODY):
-                m.d.comb += byte.eq(self.i.p.byte)
-            with m.Case(_Phase.HIGH):
-                m.d.comb += byte.eq(crc.crc[8:])
-            with m.Default():
-                m.d.comb += byte.eq(crc.crc[:8])
+        body, end = phase == _Phase.BODY, phase == _Phase.END
         m.d.comb += [
-            special.eq(((byte == END) | (byte == ESCAPE)) & (phase != _Phase.END)),
-            self.o.valid.eq((phase != _Phase.BODY) | self.i.valid),
+            # A checksum of which its own high byte is taken moves up by a byte.
+            byte.eq(Mux(body, self.i.p.byte, crc.crc[8:])),
+            special.eq((byte == END) | (byte == ESCAPE)),
+            self.o.valid.eq(~body | self.i.valid),
             moves.eq(self.o.valid & self.o.ready),
             # A byte has passed when it, or the second half of its escape, is taken.
             passes.eq(moves & (escaped | ~special)),
-            self.i.ready.eq(passes & (phase == _Phase.BODY)),
-            crc.start.eq(fresh & (phase == _Phase.BODY)),
-            crc.data.eq(self.i.p.byte),
-            crc.valid.eq(self.i.ready),
+            self.i.ready.eq(passes & body),
+            crc.start.eq(end),
+            crc.data.eq(byte),
+            crc.valid.eq(passes & ~end),
         ]
-        with m.If(phase == _Phase.END):
+        with m.If(end):
             m.d.comb += self.o.payload.eq(END)
         with m.Elif(~special):
             m.d.comb += self.o.payload.eq(byte)
         with m.Elif(~escaped):
             m.d.comb += self.o.payload.eq(ESCAPE)
         with m.Else():
-            m.d.comb += self.o.payload.eq(Cat(byte == ESCAPE, Const(0, 1)) | Const(ESCAPED_END, 8))
-        with m.If(moves):
+            m.d.comb += self.o.payload.eq(Cat(byte[0], Const(0, 1)) | Const(ESCAPED_END, 8))
+        with m.If(moves & ~end):
             m.d.sync += escaped.eq(special & ~escaped)
-        with m.If(passes):
-            with m.Switch(phase):
-                with m.Case(_Phase.BODY):
-                    m.d.sync += fresh.eq(0)
-                    with m.If(self.i.p.last):
-                        m.d.sync += phase.eq(_Phase.HIGH)
-                with m.Case(_Phase.HIGH):
+        with m.Switch(phase):
+            with m.Case(_Phase.BODY):
+                with m.If(passes & self.i.p.last):
+                    m.d.sync += phase.eq(_Phase.HIGH)
+            with m.Case(_Phase.HIGH):
+                with m.If(passes):
                     m.d.sync += phase.eq(_Phase.LOW)
-                with m.Case(_Phase.LOW):
+            with m.Case(_Phase.LOW):
+                with m.If(passes):
                     m.d.sync += phase.eq(_Phase.END)
-                with m.Case(_Phase.END):
-                    m.d.sync += [phase.eq(_Phase.BODY), fresh.eq(1)]
+            with m.Case(_Phase.END):
+                with m.If(moves):
+                    m.d.sync += phase.eq(_Phase.BODY)
         return m

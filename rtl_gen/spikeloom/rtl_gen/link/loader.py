@@ -27,10 +27,13 @@ class WeightLoader(wiring.Component):
         Weights.
     o
         Weights with their places; no latency.
+    last
+        High while the next one is the last.
     """
 
     i: stream.Interface
     o: stream.Interface
+    last: Signal
 
     def __init__(self, layout: data.StructLayout, memories: list[tuple[int, int, int]]) -> None:
         self.memories = memories
@@ -38,6 +41,7 @@ class WeightLoader(wiring.Component):
             {
                 "i": In(stream.Signature(layout["weight"].shape)),
                 "o": Out(stream.Signature(layout)),
+                "last": Out(1),
             }
         )
 
@@ -57,6 +61,7 @@ class WeightLoader(wiring.Component):
                         last_memory.eq(k == len(self.memories) - 1),
                     ]
         m.d.comb += [
+            self.last.eq(ends.all()),
             self.o.p.weight.eq(self.i.p),
             self.o.p.lane.eq(place.lane),
             self.o.p.row.eq(place.row),

@@ -54,7 +54,7 @@ class UARTReceiver(wiring.Component):
     The line is synchronised by two flip-flops and each bit sampled in its middle, counted from the
     edge of the start bit; a sender may be 2 % off. A low level that is over in the middle of the
     start bit is ignored. The receiver listens once it has seen the line at rest (high), so a line
-    that is held low gives one framing error and no bytes.
+    that is held low breaks one byte and gives none.
 
     Parameters
     ----------
@@ -72,13 +72,9 @@ class UARTReceiver(wiring.Component):
         The line, not synchronous to the clock.
     o
         Bytes received.
-    framing
-        Set by the first byte without a stop bit until reset; such a byte is dropped.
-    overrun
-        Set by the first byte that arrives while the one before has not been taken, until reset;
-        the later byte is dropped.
     broken
-        High for the cycle in which a byte is dropped.
+        High for the cycle in which a byte is dropped: one without a stop bit, or one that arrives
+        while the one before has not been taken.
 
     Raises
     ------
@@ -88,8 +84,6 @@ class UARTReceiver(wiring.Component):
 
     rx: Signal
     o: stream.Interface
-    framing: Signal
-    overrun: Signal
     broken: Signal
 
     def __init__(self, divisor: int) -> None:
@@ -100,8 +94,6 @@ class UARTReceiver(wiring.Component):
             {
                 "rx": In(1),
                 "o": Out(stream.Signature(8)),
-                "framing": Out(1),
-                "overrun": Out(1),
                 "broken": Out(1),
             }
         )
@@ -135,10 +127,9 @@ class UARTReceiver(wiring.Component):
                 m.d.sync += bits_left.eq(0)
             with m.If(bits_left == 1):
                 with m.If(~rx):
-                    m.d.sync += [self.framing.eq(1), rested.eq(0)]
+                    m.d.sync += rested.eq(0)
                     m.d.comb += self.broken.eq(1)
                 with m.Elif(self.o.valid & ~self.o.ready):
-                    m.d.sync += self.overrun.eq(1)
                     m.d.comb += self.broken.eq(1)
                 with m.Else():
                     m.d.sync += [self.o.payload.eq(shift), self.o.valid.eq(1)]
