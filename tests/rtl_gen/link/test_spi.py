@@ -36,6 +36,7 @@ class Host:
         rest = self.mode // 3
         copi = iter([byte >> k & 1 for byte in self.sends for k in reversed(range(8))])
         high, low = self.duty * self.period, (1 - self.duty) * self.period
+        ctx.set(dut.cs, 1)
         ctx.set(dut.sck, rest)
         await ctx.delay(10 + self.phase)
         for length in self.transfers:
@@ -267,6 +268,7 @@ def test_clock_of_others() -> None:
     seen = []
 
     async def bench(ctx: Any) -> None:
+        ctx.set(dut.cs, 1)
         ctx.set(dut.i.valid, 1)
         ctx.set(dut.i.payload, 0x80)
         await ctx.tick().repeat(4)

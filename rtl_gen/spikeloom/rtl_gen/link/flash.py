@@ -2,7 +2,7 @@
 
 import math
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -110,7 +110,7 @@ class FlashReader(wiring.Component):
                 "sck": Out(1),
                 "copi": Out(1),
                 "cipo": In(1),
-                "cs": Out(1, init=1),
+                "cs": Out(1),
                 "o": Out(stream.Signature(8)),
                 "stop": In(1),
                 "done": Out(1),
@@ -128,8 +128,8 @@ class FlashReader(wiring.Component):
         m.d.comb += [
             self.sck.eq(count[0]),
             self.o.payload.eq(byte),
-            self.cs.eq(~phase.as_value()[0]),
-            self.copi.eq(self._command(phase, count[1:6])),
+            self.cs.eq(~Value.cast(phase)[0]),
+            self.copi.eq(self._command(Value.cast(phase)[1], count[1:6])),
             runs.eq(~self.o.valid & (phase != _Phase.DONE)),
             self.done.eq(~self.o.valid & (phase == _Phase.DONE)),
         ]
@@ -157,10 +157,8 @@ class FlashReader(wiring.Component):
                 m.d.sync += self.o.valid.eq(1)
         return m
 
-    def _command(self, phase: Signal, place: Signal) -> Signal:
+    def _command(self, reads: Value, place: Value) -> Value:
         """The bit of a command; where none is sent, it does not matter."""
         read = Const(_READ << _ADDRESS_BITS | self.address, 32)
         wake = Const(_WAKE, 8)
-        return Mux(
-            phase.as_value()[1], read.bit_select(~place, 1), wake.bit_select(~place[:3], 1)
-        )
+        return Mux(reads, read.bit_select(~place, 1), wake.bit_select(~place[:3], 1))

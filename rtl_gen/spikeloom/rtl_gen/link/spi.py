@@ -84,7 +84,7 @@ class SPIPeripheral(wiring.Component):
                 "sck": In(1),
                 "copi": In(1),
                 "cipo": Out(1),
-                "cs": In(1, init=1),
+                "cs": In(1),
                 "i": In(stream.Signature(8)),
                 "o": Out(stream.Signature(8)),
                 "broken": Out(1),
