@@ -1,15 +1,31 @@
 """The links in Icarus, beside other people's models of what is on the other end."""
 
 import json
+import random
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from amaranth.lib import wiring
 from cocotb_tools.runner import get_runner
 
+from spikeloom.reference.events import events_to_raster, raster_to_events
+from spikeloom.reference.link_codec import decode_events, encode_events
+from spikeloom.reference.link_frames import (
+    MOST_PAYLOAD,
+    Answer,
+    Frame,
+    FrameReader,
+    Order,
+    frame_bytes,
+)
+from spikeloom.reference.simulate import run_fixed
 from spikeloom.rtl_gen.emit import emit_verilog
+from spikeloom.rtl_gen.link.flash import FlashReader
+from spikeloom.rtl_gen.link.serial import SerialNetwork
 from spikeloom.rtl_gen.link.spi import SPIPeripheral
+from spikeloom.rtl_gen.network import NetworkTop
 from spikeloom.sim.tools import find_simulators
 
 HERE = Path(__file__).parent
@@ -58,3 +74,48 @@ def test_spi_host(tmp_path: Path) -> None:
         )
     ]
     run(tmp_path, SPIPeripheral(0xC0), "spi_bench", {"cases": cases})
+
+
+def test_flash(tmp_path: Path) -> None:
+    dut = FlashReader(0x000123, 64, 4e6)
+    content = list(random.Random(1).randbytes(1000))
+    case = {"content": content, "address": dut.address, "length": dut.length, "period": 250}
+    run(tmp_path, dut, "flash_bench", case)
+
+
+def test_serial_port(tmp_path: Path, network_of: Any, raster_of: Any) -> None:
+    """Identity, two samples, and the status: the spikes are the golden model's at every rate."""
+    rng = random.Random(6)
+    net = network_of(rng, [6, 4, 3])
+    raster = raster_of(rng, 2, 6, 6, 1)
+    expected = run_fixed(net, raster).output
+    assert 0 < expected.sum() < expected.size
+    dut = SerialNetwork(NetworkTop(net, (4, 3)), 8)
+    events = encode_events(raster_to_events(raster), 6)
+    parts = [events[k : k + MOST_PAYLOAD // 4] for k in range(0, len(events), MOST_PAYLOAD // 4)]
+    frames = [Frame(Order.IDENTIFY, 4)]
+    frames += [Frame(Order.EVENTS, (5 + k) % 16, part) for k, part in enumerate(parts)]
+    frames += [Frame(Order.STATUS, (5 + len(parts)) % 16)]
+    case = {
+        "bit": 400,
+        "period": 50,
+        "errors": [-2, 0, 2],
+        "send": list(b"".join(map(frame_bytes, frames))),
+        "answers": str(tmp_path),
+    }
+    assert len(frames) <= 15
+    assert len(case["send"]) <= 512
+    run(tmp_path, dut, "uart_bench", case)
+    for error in case["errors"]:
+        reader = FrameReader(1000)
+        answers = list(reader.feed((tmp_path / f"{error}.bin").read_bytes()))
+        assert reader.broken == 0
+        others = [each for each in answers if each.kind != Answer.EVENTS]
+        assert others == [
+            Frame(Answer.IDENTITY, 4, dut.identity),
+            *(Frame(Answer.DONE, each.number) for each in frames[1:-1]),
+            Frame(Answer.STATUS, frames[-1].number, b"\0"),
+        ]
+        spikes = b"".join(each.payload for each in answers if each.kind == Answer.EVENTS)
+        spikes = decode_events(spikes, 3, net.sent("layer_1")[1])
+        assert np.array_equal(events_to_raster(spikes, 6, 3), expected)
