@@ -6,9 +6,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from amaranth.hdl import Module
+from amaranth.lib.wiring import connect
 from amaranth.sim import Simulator
 
-from spikeloom.rtl_gen.link.spi import SPIPeripheral
+from spikeloom.reference.link_fill import FILL, FillReader
+from spikeloom.reference.link_frames import Frame, FrameReader
+from spikeloom.rtl_gen.link.frames import FrameSender
+from spikeloom.rtl_gen.link.spi import FillEscaper, SPIPeripheral
 
 IDLE = 0xC0
 CHANGED = 9
@@ -284,3 +289,60 @@ def test_clock_of_others() -> None:
     simulator.add_testbench(bench)
     simulator.run()
     assert seen == [[1, 0, 0, 0]] * 200
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_fill_escaper(bench: Any, seed: int) -> None:
+    rng = random.Random(seed)
+    data = [rng.choice([0xFF, 0xDB, 0xDE, rng.randrange(256)]) for _ in range(300)]
+    dut = FillEscaper()
+    b = bench(dut, seed=seed)
+    b.source(dut.i, data, chance=0.7)
+    sink = b.sink(dut.o, chance=0.6)
+    expected = bytes(data).replace(b"\xff", b"\xdb\xde")
+    b.run_until(lambda: len(sink.words) >= len(expected), spare=20)
+    assert bytes(sink.get()) == expected
+
+
+def test_frames_with_gaps() -> None:
+    """Words of frames come with long gaps within frames; the host finds the frames whole."""
+    m = Module()
+    m.submodules.sender = sender = FrameSender()
+    m.submodules.escaper = escaper = FillEscaper()
+    m.submodules.spi = spi = SPIPeripheral(FILL)
+    connect(m, sender.o, escaper.i)
+    connect(m, escaper.o, spi.i)
+    rng = random.Random(7)
+    special = [0xC0, 0xDB, 0xDC, 0xDE, 0xFF]
+    frames = [
+        Frame(3, k, bytes(rng.choice([*special, rng.randrange(256)]) for _ in range(5)))
+        for k in range(6)
+    ]
+    host = Host(bytes(250), [8 * 70, 8 * 60, 8 * 120], 5, phase=0.4)
+
+    async def source(ctx: Any) -> None:
+        for frame in frames:
+            body = bytes([frame.kind << 4 | frame.number]) + frame.payload
+            for k, byte in enumerate(body):
+                if rng.random() < 0.5:
+                    await ctx.tick().repeat(rng.randrange(300))
+                ctx.set(sender.i.p, {"byte": byte, "last": k == len(body) - 1})
+                ctx.set(sender.i.valid, 1)
+                await ctx.tick().until(sender.i.ready)
+                ctx.set(sender.i.valid, 0)
+
+    async def talk(ctx: Any) -> None:
+        await host.run(ctx, spi)
+
+    simulator = Simulator(m)
+    simulator.add_clock(1)
+    simulator.add_testbench(source, background=True)
+    simulator.add_testbench(talk)
+    simulator.run()
+    read = host.bytes()
+    # A gap in a frame: between two bytes of it, there is fill.
+    first = read.index(0xC0)
+    assert FILL in read[:first].strip(bytes([FILL]))
+    reader = FrameReader(1000)
+    assert list(reader.feed(FillReader().feed(read))) == frames
+    assert reader.broken == 0
