@@ -55,7 +55,7 @@ class Flash(SpiSlaveBase):
 
 
 @cocotb.test(timeout_time=50, timeout_unit="ms")
-@cocotb.parametrize(chance=[1.0, 0.05], stop=[None, 21])
+@cocotb.parametrize((("chance", "stop"), [(1.0, None), (0.05, None), (0.1, 21)]))
 async def reads(dut, chance: float, stop: int | None) -> None:
     """All bytes, or as many as are wanted, taken at once or at random times."""
     rng = random.Random(1)

@@ -5,6 +5,7 @@ import random
 from pathlib import Path
 from typing import Any
 
+import cocotbext.qspi
 import numpy as np
 import pytest
 from amaranth.lib import wiring
@@ -35,21 +36,28 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def run(folder: Path, component: wiring.Component, bench: str, case: dict[str, Any]) -> None:
-    """Run a component under a bench, which must have nothing to complain about."""
+def run(
+    folder: Path,
+    component: wiring.Component,
+    bench: str,
+    case: dict[str, Any],
+    *others: Path,
+    top: str = "dut",
+) -> None:
+    """Run a component, or a top with others, under a bench, which must find nothing wrong."""
     (folder / "dut.v").write_text(emit_verilog(component, "dut"), encoding="utf-8")
     (folder / "case.json").write_text(json.dumps(case), encoding="utf-8")
     runner = get_runner("icarus")
     runner.build(
-        sources=[folder / "dut.v"],
-        hdl_toplevel="dut",
+        sources=[folder / "dut.v", *others],
+        hdl_toplevel=top,
         build_dir=folder / "icarus",
         timescale=("1ps", "1ps"),
         log_file=folder / "build.log",
     )
     runner.test(
         test_module=bench,
-        hdl_toplevel="dut",
+        hdl_toplevel=top,
         build_dir=folder / "icarus",
         test_dir=HERE,
         results_xml=str(folder / "results.xml"),
@@ -76,23 +84,33 @@ def test_spi_host(tmp_path: Path) -> None:
     run(tmp_path, SPIPeripheral(0xC0), "spi_bench", {"cases": cases})
 
 
-def test_flash(tmp_path: Path) -> None:
+def test_flash_in_python(tmp_path: Path) -> None:
+    """One that takes its time to wake up."""
     dut = FlashReader(0x000123, 64, 4e6)
     content = list(random.Random(1).randbytes(1000))
     case = {"content": content, "address": dut.address, "length": dut.length, "period": 250}
     run(tmp_path, dut, "flash_bench", case)
 
 
+def test_flash_in_verilog(tmp_path: Path) -> None:
+    dut = FlashReader(0x00ABCD, 100, 4e6)
+    content = list(random.Random(2).randbytes(dut.length))
+    case = {"content": content, "address": dut.address, "period": 250}
+    model = Path(cocotbext.qspi.verilog_dir()) / "qspi_flash.v"
+    others = (HERE / "flash_top.v", model)
+    run(tmp_path, dut, "flash_top_bench", case, *others, top="flash_top")
+
+
 def test_serial_port(tmp_path: Path, network_of: Any, raster_of: Any) -> None:
     """Identity, two samples, and the status: the spikes are the golden model's at every rate."""
     rng = random.Random(6)
     net = network_of(rng, [6, 4, 3])
-    raster = raster_of(rng, 2, 6, 6, 1)
+    raster = raster_of(rng, 2, 4, 6, 1)
     expected = run_fixed(net, raster).output
     assert 0 < expected.sum() < expected.size
     dut = SerialNetwork(NetworkTop(net, (4, 3)), 8)
     events = encode_events(raster_to_events(raster), 6)
-    parts = [events[k : k + MOST_PAYLOAD // 4] for k in range(0, len(events), MOST_PAYLOAD // 4)]
+    parts = [events[k : k + MOST_PAYLOAD // 8] for k in range(0, len(events), MOST_PAYLOAD // 8)]
     frames = [Frame(Order.IDENTIFY, 4)]
     frames += [Frame(Order.EVENTS, (5 + k) % 16, part) for k, part in enumerate(parts)]
     frames += [Frame(Order.STATUS, (5 + len(parts)) % 16)]
@@ -118,4 +136,4 @@ def test_serial_port(tmp_path: Path, network_of: Any, raster_of: Any) -> None:
         ]
         spikes = b"".join(each.payload for each in answers if each.kind == Answer.EVENTS)
         spikes = decode_events(spikes, 3, net.sent("layer_1")[1])
-        assert np.array_equal(events_to_raster(spikes, 6, 3), expected)
+        assert np.array_equal(events_to_raster(spikes, 4, 3), expected)
