@@ -116,9 +116,18 @@ def test_wrong_length(length: int) -> None:
         FlashReader((1 << 24) - 256, length, 1e6)
 
 
-@pytest.mark.parametrize("frequency", [0, -1.0, float("nan"), "1", None])
-def test_wrong_frequency(frequency: Any) -> None:
-    with pytest.raises(ValueError, match=r"^frequency must be a positive number of Hz, not "):
+@pytest.mark.parametrize("frequency", ["1", None, True])
+def test_wrong_frequency_type(frequency: Any) -> None:
+    message = re.escape(f"frequency must be a number of Hz, not {frequency!r}")
+    with pytest.raises(TypeError, match=message):
+        FlashReader(0, 1, frequency)
+
+
+@pytest.mark.parametrize("frequency", [0, -1.0, float("nan"), float("inf")])
+def test_wrong_frequency(frequency: float) -> None:
+    with pytest.raises(
+        ValueError, match=f"^frequency must be positive and finite, not {frequency}$"
+    ):
         FlashReader(0, 1, frequency)
 
 

@@ -52,10 +52,10 @@ class FlashReader(wiring.Component):
     Attributes
     ----------
     length : int
-        Bytes that it reads at most: the length, rounded up to a multiple of the bytes that would
-        fit into half the pause before and behind the waking, so that one counter does for all.
+        Bytes that it reads at most: the length, rounded up to a multiple of an eighth of
+        :attr:`pause`, so that one counter does for all.
     pause : int
-        Cycles of these pauses, 30 us at least.
+        Cycles, a power of two, before and behind the waking; 30 us at least.
 
     Members
     -------
@@ -75,7 +75,7 @@ class FlashReader(wiring.Component):
     ------
     TypeError, ValueError
         If address or length are no integers or do not fit into 24 bits, or the frequency is no
-        positive number.
+        positive finite number.
     """
 
     sck: Signal
@@ -97,8 +97,10 @@ class FlashReader(wiring.Component):
                 f"length must be 1 to what is behind the address, {(1 << 24) - address}, not"
                 f" {length!r}"
             )
-        if not (isinstance(frequency, int | float) and frequency > 0):
-            raise ValueError(f"frequency must be a positive number of Hz, not {frequency!r}")
+        if not isinstance(frequency, int | float) or isinstance(frequency, bool):
+            raise TypeError(f"frequency must be a number of Hz, not {frequency!r}")
+        if not 0 < frequency < math.inf:
+            raise ValueError(f"frequency must be positive and finite, not {frequency!r}")
         self.address = address
         # The bit of the counter that ends a pause is above the one that ends the command's 32 bits.
         self._pause_bit = max(7, math.ceil(math.log2(frequency * _PAUSE)))
