@@ -6,6 +6,7 @@
 
 #include <cerrno>
 #include <chrono>
+#include <cmath>
 #include <csignal>
 #include <cstdint>
 #include <cstdio>
@@ -74,17 +75,14 @@ public:
         bytes.resize(size < 0 ? 0 : size);
     }
 
-    // Writes all, however long that takes; what nobody listens to is lost, as on a cable.
-    void write(const std::vector<uint8_t>& bytes) {
-        for (size_t done = 0; done < bytes.size() && !ending;) {
-            const ssize_t size = ::write(fd_, bytes.data() + done, bytes.size() - done);
-            if (size > 0)
-                done += size;
-            else if (size < 0 && errno == EIO)
-                return;
-            else
-                wait(POLLOUT, std::chrono::milliseconds(20));
-        }
+    // Writes what it takes now and leaves the rest; what nobody listens to is lost, as on a cable.
+    void write(std::vector<uint8_t>& bytes) {
+        if (bytes.empty()) return;
+        const ssize_t size = ::write(fd_, bytes.data(), bytes.size());
+        if (size > 0)
+            bytes.erase(bytes.begin(), bytes.begin() + size);
+        else if (size < 0 && errno == EIO)
+            bytes.clear();
     }
 
     // Sleeps until the terminal can be read or written or the time is over.
@@ -173,9 +171,78 @@ private:
     unsigned divisor_, left_ = 0, bits_ = 0, frame_ = 0;
 };
 
+// A serial NOR flash of 16 MiB that begins in deep power-down, as an iCE40 leaves it after
+// configuration. Commands, delay and identity: Winbond, W25Q128JV data sheet. Modes 0 and 3.
+class Flash {
+public:
+    Flash(const std::string& path, double hertz) : release_(std::ceil(hertz * kRelease)) {
+        std::ifstream file(path, std::ios::binary);
+        if (!file) fail(path + " cannot be read");
+        data_.assign(std::istreambuf_iterator<char>(file), {});
+        if (data_.size() > kSize) fail(path + " is larger than the flash's 16 MiB");
+    }
+
+    // The level of its output, after the board has set its inputs in a cycle.
+    bool level(bool deselected, bool clock, bool in, uint64_t cycle) {
+        if (deselected) {
+            if (bits_ % 8 == 0 && bits_ && command_ == kReleaseDown && asleep_) {
+                asleep_ = false;
+                awake_ = cycle + release_;
+            }
+            bits_ = 0;
+            out_ = true;  // as a pull-up has it
+        } else if (clock && !clock_) {
+            shift_ = shift_ << 1 | in;
+            ++bits_;
+            if (bits_ == 8) {
+                command_ = shift_;
+                heard_ = asleep_ ? command_ == kReleaseDown : cycle >= awake_;
+            } else if (bits_ == 32) {
+                address_ = shift_ & (kSize - 1);
+            }
+        } else if (!clock && clock_ && heard_ && bits_ >= 8) {
+            out_ = bit(bits_);
+        }
+        clock_ = clock;
+        return out_;
+    }
+
+private:
+    static constexpr uint32_t kSize = 1 << 24;
+    static constexpr uint8_t kRead = 0x03, kFastRead = 0x0b, kReleaseDown = 0xab, kIdentify = 0x9f;
+    static constexpr uint32_t kIdentity = 0xef4018;
+    static constexpr double kRelease = 3e-6;  // tRES1
+
+    // The bit that follows so many bits from the board.
+    bool bit(uint64_t bits) const {
+        const unsigned first = command_ == kIdentify ? 8 : command_ == kRead ? 32 : 40;
+        if (bits < first) return true;
+        const uint64_t k = bits - first;
+        switch (command_) {
+        case kIdentify:
+            return kIdentity >> (23 - k % 24) & 1;
+        case kRead:
+        case kFastRead: {
+            const uint64_t place = (address_ + k / 8) % kSize;
+            return (place < data_.size() ? data_[place] : 0xff) >> (7 - k % 8) & 1;
+        }
+        default:
+            return true;
+        }
+    }
+
+    std::vector<uint8_t> data_;
+    uint64_t release_, awake_ = 0, bits_ = 0;
+    uint32_t shift_ = 0, address_ = 0;
+    uint8_t command_ = 0;
+    bool asleep_ = true, heard_ = false, clock_ = false, out_ = true;
+};
+
 class Board {
 public:
-    Board(unsigned divisor, const std::string& trace) : sender(divisor), receiver(divisor) {
+    Board(unsigned divisor, double hertz, const std::string& trace, const std::string& flash)
+        : sender(divisor), receiver(divisor) {
+        if (!flash.empty()) flash_ = std::make_unique<Flash>(flash, hertz);
         // What a design does not initialise begins with anything, the same each time.
         context_.randReset(2);
         context_.randSeed(1);
@@ -196,17 +263,14 @@ public:
 #endif
     }
 
-    void run(unsigned count) {
-        Vboard& model = *model_;
+    void run(uint64_t count) {
         for (; count; --count, ++cycles) {
-            model.rx = sender.level();
-            model.clock = 0;
-            model.eval();
-            dump(0);
-            model.clock = 1;
-            model.eval();
-            dump(1);
-            receiver.take(model.tx);
+            model_->rx = sender.level();
+            model_->clock = 0;
+            evaluate(0);
+            model_->clock = 1;
+            evaluate(1);
+            receiver.take(model_->tx);
         }
     }
 
@@ -218,7 +282,11 @@ public:
     uint64_t cycles = 0;
 
 private:
-    void dump(unsigned half) {
+    void evaluate(unsigned half) {
+        model_->eval();
+        if (flash_)
+            model_->flash_cipo = flash_->level(
+                model_->flash_cs_n, model_->flash_clk, model_->flash_copi, cycles);
 #if VM_TRACE
         trace_->dump(2 * cycles + half);
 #endif
@@ -226,6 +294,7 @@ private:
 
     VerilatedContext context_;
     std::unique_ptr<Vboard> model_;
+    std::unique_ptr<Flash> flash_;
 #if VM_TRACE
     std::unique_ptr<Trace> trace_;
 #endif
@@ -244,15 +313,18 @@ public:
             if (board_.sender.empty()) board_.sender.fill(terminal_);
             if (once_ && terminal_.closed()) break;
             const auto start = Clock::now();
-            board_.run(kCycles);
+            std::vector<uint8_t>& heard = board_.receiver.bytes;
+            if (heard.empty()) board_.run(kCycles);
             const auto work = Clock::now() - start;
             busy_ += work;
-            terminal_.write(board_.receiver.bytes);
-            board_.receiver.bytes.clear();
+            terminal_.write(heard);
             notice();
             // A quiet board may yet be computing: it goes on at a fifth of the speed.
             const bool quiet = board_.cycles - active_ > patience_;
-            terminal_.wait(POLLIN, quiet ? 4 * work : Clock::duration::zero());
+            if (heard.empty())
+                terminal_.wait(POLLIN, quiet ? 4 * work : Clock::duration::zero());
+            else  // time stands still
+                terminal_.wait(POLLOUT, std::chrono::milliseconds(20));
             if (asked) {
                 asked = 0;
                 report();
@@ -298,7 +370,7 @@ int main(int count, char** arguments) {
     action.sa_handler = on_signal;
     for (int number : {SIGINT, SIGTERM, SIGUSR1}) sigaction(number, &action, nullptr);
     const double hertz = std::strtod(arguments[2], nullptr);
-    Board board(std::strtoul(arguments[1], nullptr, 10), arguments[4]);
+    Board board(std::strtoul(arguments[1], nullptr, 10), hertz, arguments[4], arguments[5]);
     board.run(hertz * kSettling);
     Desk desk(board, hertz, arguments[3][0] == '1');
     std::printf("%s\n", desk.path());
