@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -59,7 +60,7 @@ def icebreaker_build(network, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def icebreaker(icebreaker_build: Path) -> VirtualBoard:
-    return compile_virtual(icebreaker_build, icebreaker_build.parent / "model")
+    return compile_virtual(icebreaker_build, icebreaker_build / "sim" / "virtual")
 
 
 class Host:
@@ -142,6 +143,23 @@ def test_garbage_is_nothing(network, icebreaker: VirtualBoard) -> None:
         assert board.status().bytes_in > len(garbage)
 
 
+def test_nothing_is_lost_while_the_host_does_not_read(icebreaker: VirtualBoard) -> None:
+    """More answers than a terminal holds: the board stands still until they are taken."""
+    order, length = frame_bytes(Frame(Order.IDENTIFY, 0)), 20
+    with icebreaker.run() as board, serial.Serial(str(board.path), timeout=20) as line:
+        sent, status = 0, board.status()
+        while status.bytes_out >= length * (sent - 1):
+            # As many orders as the board's queue holds, and time to answer them.
+            assert line.write(20 * order) == 20 * len(order)
+            sent += 20
+            cycles, status = -1, board.status()
+            while cycles < status.cycles and status.bytes_out < length * sent:
+                cycles, status = status.cycles, board.status()
+        answers = line.read(length * sent)
+    assert len(answers) == length * sent > 4096
+    assert answers == answers[:length] * sent
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signal_ends_it(icebreaker: VirtualBoard, number: int) -> None:
     board = icebreaker.run()
@@ -202,10 +220,33 @@ def test_cached(icebreaker: VirtualBoard, icebreaker_build: Path, monkeypatch) -
     with pytest.raises(AssertionError, match=r"^a tool was run$"):
         compile_virtual(icebreaker_build, icebreaker.folder)
     program.write_bytes(whole)
-    for options in ({"netlist": False, "trace": Path("x.vcd")},):
-        with pytest.raises(AssertionError, match=r"^a tool was run$"):
-            compile_virtual(icebreaker_build, icebreaker.folder, **options)
-    assert sorted(os.listdir(icebreaker.folder.parent)) == ["build", "model"]
+    with pytest.raises(AssertionError, match=r"^a tool was run$"):
+        compile_virtual(icebreaker_build, icebreaker.folder, trace=Path("x.vcd"))
+    assert compile_virtual(icebreaker_build, icebreaker.folder).cached
+    assert os.listdir(icebreaker.folder.parent) == ["virtual"]
+
+
+@pytest.mark.parametrize("end", ["close", signal.SIGINT, signal.SIGTERM])
+def test_command(icebreaker: VirtualBoard, icebreaker_build: Path, end) -> None:
+    """It finds the model that the command would compile."""
+    command = [sys.executable, "-m", "spikeloom.cli.main", "virtual", str(icebreaker_build)]
+    with subprocess.Popen(
+        [*command, "--json", *(["--once"] if end == "close" else [])],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        path = Path(process.stdout.readline().strip())
+        with Host(path) as host:
+            host.ask(Frame(Order.IDENTIFY, 0), Answer.IDENTITY)
+            if end != "close":
+                process.send_signal(end)
+                process.wait(20)
+        output, complaint = process.communicate(timeout=20)
+    assert (process.returncode, complaint) == (0, "")
+    assert json.loads(output)["bytes_out"] == 20
+    assert not path.exists()
 
 
 FILE = bytes(range(100, 200))

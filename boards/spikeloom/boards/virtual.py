@@ -40,7 +40,7 @@ _SCRIPT = {
     True: "read_json top.json\n",
 }
 
-_MAKE = "OPT_FAST=-O2 OPT_GLOBAL=-O1"
+_MAKE = "OPT_FAST=-O2 OPT_GLOBAL=-O0"
 """The digits network: 1.5 million cycles a second, 0.9 with Verilator's own -Os, and no more with
 -O3, -march=native, --noassert or --x-initial fast. Verilator's runtime does little."""
 
