@@ -318,7 +318,7 @@ def test_wrong_build(tmp_path: Path, facts: str | None) -> None:
 
 
 def test_wrong_trace(icebreaker_build: Path, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"^waveforms must go to a .vcd or .fst file, not x.txt$"):
+    with pytest.raises(ValueError, match=r"^waveforms must go to a .vcd file, not x.txt$"):
         compile_virtual(icebreaker_build, tmp_path / "out", trace=Path("x.txt"))
 
 

@@ -16,7 +16,7 @@ def test_no_build(run, tmp_path):
 def test_wrong_waveforms(run, tmp_path):
     code, _, complaint = run("virtual", tmp_path, "--trace", "x.png")
     assert code == 2
-    assert complaint.endswith("spikeloom: waveforms must go to a .vcd or .fst file, not x.png\n")
+    assert complaint.endswith("spikeloom: waveforms must go to a .vcd file, not x.png\n")
 
 
 def test_missing_tool_is_wrong_input(run, tmp_path, monkeypatch):

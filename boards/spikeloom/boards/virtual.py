@@ -17,7 +17,7 @@ from spikeloom.boards.tools import YOSYS, FlowTool, find_flow_tools
 from spikeloom.boards.top import board_clock
 from spikeloom.boards.virtual_top import netlist_ports, rtlil_ports, virtual_top
 from spikeloom.rtl_gen.output import check_output, whole_folder
-from spikeloom.sim.runner import SimulationError, build_folder, last_line, run_child
+from spikeloom.sim.runner import SimulationError, build_folder, run_child
 from spikeloom.sim.tools import find_simulators
 
 __all__ = ["MissingToolError", "RunningBoard", "Status", "VirtualBoard", "compile_virtual"]
@@ -43,13 +43,6 @@ _SCRIPT = {
 _MAKE = "OPT_FAST=-O2 OPT_GLOBAL=-O0"
 """The digits network: 1.5 million cycles a second, 0.9 with Verilator's own -Os, and no more with
 -O3, -march=native, --noassert or --x-initial fast. Verilator's runtime does little."""
-
-_TRACES: dict[str, tuple[str, ...]] = {
-    "": (),
-    ".vcd": ("--trace-vcd",),
-    ".fst": ("--trace-fst",),
-}
-"""Options of Verilator for waveforms, by the suffix of their file."""
 
 
 class MissingToolError(SimulationError, ValueError):
@@ -254,7 +247,7 @@ def compile_virtual(
         Whether the netlist of the synthesis is compiled, with the vendor's models of its cells,
         and not what went into the synthesis.
     trace
-        File of waveforms that the board will write while it runs, ``.vcd`` or ``.fst``.
+        File of waveforms, ``.vcd``, that the board will write while it runs.
 
     Raises
     ------
@@ -267,9 +260,8 @@ def compile_virtual(
         no models for the board's netlist.
     """
     check_output(out_folder, _KIND)
-    suffix = "" if trace is None else trace.suffix
-    if trace is not None and suffix not in (".vcd", ".fst"):
-        raise ValueError(f"waveforms must go to a .vcd or .fst file, not {trace}")
+    if trace is not None and trace.suffix != ".vcd":
+        raise ValueError(f"waveforms must go to a .vcd file, not {trace}")
     board, frequency, text = _read_build(build_folder, netlist)
     _, divisor = board_clock(board, frequency)
     try:
@@ -295,7 +287,7 @@ def compile_virtual(
     sources |= {path.name: path.read_text(encoding="utf-8") for path in libraries}
     command = [
         *("verilator", "--cc", "--exe", "--build", "-j", "2", "-O3", "--x-assign", "fast"),
-        *("--no-timing", "-Wno-fatal", "-Wno-lint", *_TRACES[suffix]),
+        *("--no-timing", "-Wno-fatal", "-Wno-lint", *(["--trace-vcd"] if trace else [])),
         *("+define+NO_ICE40_DEFAULT_ASSIGNMENTS", "-MAKEFLAGS", _MAKE),
         *("--prefix", "Vboard", "--top-module", "virtual_board", "--Mdir", ".", "-o", _PROGRAM),
         *("virtual_board.v", "top.v", "locks.v", _CELLS[board.family.name], _MAIN),
@@ -373,13 +365,20 @@ def _compile(
         ):
             log = folder / f"{name}.log"
             if run_child(words, log, build):
-                raise SimulationError(f"{name} refused the design: {last_line(log)!r}")
+                raise SimulationError(f"{name} refused the design: {_first_error(log)!r}")
         for path in (build / _PROGRAM, *build.glob("*.v"), *build.glob("*.mem")):
             shutil.copy(path, folder)
     finally:
         shutil.rmtree(build, ignore_errors=True)
     facts = {"inputs": inputs, "program": _digest((folder / _PROGRAM).read_bytes())}
     (folder / _FACTS).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+
+
+def _first_error(log: Path) -> str:
+    """The first line of a log that tells of an error: the others are what it leads to."""
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    errors = [line for line in lines if "error:" in line.lower()] or lines[-1:] or ["nothing"]
+    return errors[0].strip()
 
 
 def _is_built(folder: Path, inputs: str) -> bool:

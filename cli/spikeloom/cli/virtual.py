@@ -32,7 +32,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--once", action="store_true", help="end when the terminal was opened and is closed again"
     )
-    parser.add_argument("--trace", type=Path, metavar="FILE", help="write waveforms, .vcd or .fst")
+    parser.add_argument("--trace", type=Path, metavar="FILE", help="write waveforms, .vcd")
     parser.add_argument(
         "--json", action="store_true", help="print what the board did as JSON, behind the path"
     )

@@ -24,12 +24,8 @@
 
 #include "Vboard.h"
 #include "verilated.h"
-#if VM_TRACE_FST
-#include "verilated_fst_c.h"
-using Trace = VerilatedFstC;
-#elif VM_TRACE
+#if VM_TRACE
 #include "verilated_vcd_c.h"
-using Trace = VerilatedVcdC;
 #endif
 
 namespace {
@@ -241,7 +237,7 @@ private:
 class Board {
 public:
     Board(unsigned divisor, double hertz, const std::string& trace, const std::string& flash)
-        : sender(divisor), receiver(divisor) {
+        : sender(divisor), receiver(divisor), half_period_(0.5e12 / hertz) {
         if (!flash.empty()) flash_ = std::make_unique<Flash>(flash, hertz);
         // What a design does not initialise begins with anything, the same each time.
         context_.randReset(2);
@@ -249,7 +245,7 @@ public:
         model_ = std::make_unique<Vboard>(&context_, "board");
 #if VM_TRACE
         context_.traceEverOn(true);
-        trace_ = std::make_unique<Trace>();
+        trace_ = std::make_unique<VerilatedVcdC>();
         model_->trace(trace_.get(), 99);
         trace_->open(trace.c_str());
         if (!trace_->isOpen()) fail(trace + " cannot be written");
@@ -288,15 +284,16 @@ private:
             model_->flash_cipo = flash_->level(
                 model_->flash_cs_n, model_->flash_clk, model_->flash_copi, cycles);
 #if VM_TRACE
-        trace_->dump(2 * cycles + half);
+        trace_->dump(static_cast<uint64_t>((2 * cycles + half) * half_period_));
 #endif
     }
 
     VerilatedContext context_;
     std::unique_ptr<Vboard> model_;
     std::unique_ptr<Flash> flash_;
+    double half_period_;  // in ps, the unit of the waveforms
 #if VM_TRACE
-    std::unique_ptr<Trace> trace_;
+    std::unique_ptr<VerilatedVcdC> trace_;
 #endif
 };
 
