@@ -177,6 +177,8 @@ class LogicModel:
         Of a bit of a current in each lane: it is summed up.
     written, constant
         Of a bit of memories that are logic, whether something is written or never.
+    product
+        Of a bit of one factor by a bit of the other, where products are logic.
     """
 
     link: int
@@ -187,3 +189,4 @@ class LogicModel:
     sum: float
     written: float
     constant: float
+    product: float = 0.0

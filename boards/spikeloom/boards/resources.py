@@ -62,7 +62,8 @@ def population_resources(population: Population, family: Family) -> PopulationRe
         If the family has no memory of the weight store's style.
     """
     found = dict(_memories(population, family))
-    dsps = sum(family.multiplier.needed(each) for each in multipliers(population))
+    cell = family.multiplier
+    dsps = sum(cell.needed(each) for each in multipliers(population)) if cell else 0
     logic = _logic(population, family, found.values())
     usage = _usage(found.values()) + Counter({"DSPs": dsps, "logic cells": logic})
     return PopulationResources(found, usage)
@@ -110,4 +111,6 @@ def _logic(population: Population, family: Family, found: Iterable[Memory]) -> i
     for each in found:
         if each.cell is None:
             cells += each.shape.bits * (model.constant if each.shape.rom else model.written)
+    if family.multiplier is None:
+        cells += model.product * sum(each.a * each.b for each in multipliers(population))
     return round(cells)
