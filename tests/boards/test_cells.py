@@ -2,11 +2,10 @@
 
 import pytest
 
-from spikeloom.boards.board import FAMILIES
 from spikeloom.boards.cells import choose_ram
+from spikeloom.boards.ecp5 import ECP5
+from spikeloom.boards.ice40 import ICE40, ICE40_HX
 from spikeloom.rtl_gen.inventory import MemoryShape, Multiplier
-
-ICE40, ECP5 = FAMILIES
 
 
 def chosen(family, *shape, rom=False, style="", parts=1):
@@ -65,6 +64,12 @@ def test_ecp5(shape, rom, expected) -> None:
 )
 def test_spram(shape, parts, count) -> None:
     assert chosen(ICE40, *shape, style="huge", parts=parts) == ("SPRAM", count)
+
+
+def test_no_spram() -> None:
+    with pytest.raises(ValueError, match=r"^there is no memory of style 'huge'$"):
+        chosen(ICE40_HX, 16384, 16, style="huge")
+    assert chosen(ICE40_HX, 512, 8) == ("block RAM", 1)
 
 
 def test_spram_must_be_asked_for() -> None:

@@ -227,7 +227,7 @@ def build(
             _check_usage(log.read_text(encoding="utf-8"), network, board)
             raise
         report = json.loads((part / "report.json").read_text(encoding="utf-8"))
-        usage = _usage(report, board)
+        usage = _usage(report["utilization"], board)
         if any(each.used > each.available for each in usage.values()):
             raise _too_big(usage, network, board)
         path = _critical_path(report)
@@ -350,20 +350,21 @@ def _check_memory(rtlil: str, network: EventNetwork, board: Board) -> None:
 
 def _check_usage(log: str, network: EventNetwork, board: Board) -> None:
     """Say so if what nextpnr counted is more than there is."""
-    usage = {}
-    for each in board.family.resources:
-        if counted := re.search(rf"{each.cell}:\s*(\d+)/\s*(\d+)", log):
-            usage[each.name] = Usage(int(counted[1]), board.has.get(each.name, int(counted[2])))
+    counted = {
+        cell: {"used": int(used), "available": int(available)}
+        for cell, used, available in re.findall(r"(\w+):\s*(\d+)/\s*(\d+)", log)
+    }
+    usage = _usage(counted, board)
     if any(each.used > each.available for each in usage.values()):
         raise _too_big(usage, network, board) from None
 
 
-def _usage(report: dict[str, Any], board: Board) -> dict[str, Usage]:
+def _usage(counted: Mapping[str, Mapping[str, int]], board: Board) -> dict[str, Usage]:
     """What nextpnr counted, of what the board's facts say there is."""
     usage = {}
     for each in board.family.resources:
-        counted = report["utilization"][each.cell]
-        usage[each.name] = Usage(counted["used"], board.has.get(each.name, counted["available"]))
+        if (found := counted.get(each.cell)) is not None:
+            usage[each.name] = Usage(found["used"], board.has.get(each.name, found["available"]))
     return usage
 
 

@@ -136,6 +136,7 @@ GOWIN = Family(
     resources=(
         Resource(name="logic cells", cell="LUT4", less="lanes"),
         Resource(name="flip-flops", cell="DFF", less="lanes"),
+        Resource(name="distributed RAMs", cell="RAM16SDP4", less="lanes"),
         Resource(name="block RAMs", cell="BSRAM", less="weights"),
         Resource(name="DSPs", cell="MULT18X18", less="lanes"),
     ),
@@ -143,7 +144,7 @@ GOWIN = Family(
         RAMCell(
             name="distributed RAM",
             resource="logic cells",
-            takes=6,
+            takes=8,  # the whole tile, which nextpnr counts while it places
             style="distributed",
             cost=4,
             modes=((16, 4),),
@@ -178,4 +179,6 @@ GOWIN = Family(
     suffix=r"_DFF|_LUT4_|_ALU_|_MUX2_|_SDPB_|_DPB_|_SPX?9?_|_MULT|\$",
     pll=gowin_pll,
 )
-"""Logic cells are 4-input tables. Block RAMs of 18 kbit, DSPs of 18 bits."""
+"""Logic cells are 4-input tables, also as a carry cell; their flip-flops are counted apart, and so
+are distributed memories, of which each takes the place of eight. Block RAMs of 18 kbit, DSPs of 18
+bits."""
