@@ -178,7 +178,7 @@ class LogicModel:
     written, constant
         Of a bit of memories that are logic, whether something is written or never.
     product
-        Of a bit of one factor by a bit of the other, where products are logic.
+        Of a bit that is added up in a product, where products are logic.
     """
 
     link: int

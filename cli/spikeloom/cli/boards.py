@@ -10,7 +10,13 @@ from rich.table import Table
 from spikeloom.boards.board import BOARDS, Board
 from spikeloom.boards.flow import BoardTooSmallError
 from spikeloom.boards.plan import Plan, make_plan
-from spikeloom.cli.generate import add_design_arguments, network_top, read_design, read_tables
+from spikeloom.cli.generate import (
+    add_design_arguments,
+    design_words,
+    network_top,
+    read_design,
+    read_tables,
+)
 from spikeloom.cli.plan import add_stimulus_arguments, read_stimulus
 from spikeloom.cli.progress import console, print_json, progress, say
 
@@ -37,7 +43,7 @@ def add_parser(commands: Any) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     plans: dict[str, Plan | str] = {}
-    if arguments.config is not None:
+    if len(design_words(arguments)) > 1 or arguments.config is not None:
         plans = _plans(arguments)
     if arguments.json:
         print_json([_plain(board, plans.get(board.name)) for board in BOARDS.values()])
