@@ -4,6 +4,7 @@ import pytest
 
 from spikeloom.boards.cells import choose_ram
 from spikeloom.boards.ecp5 import ECP5
+from spikeloom.boards.gowin import GOWIN
 from spikeloom.boards.ice40 import ICE40, ICE40_HX
 from spikeloom.rtl_gen.inventory import MemoryShape, Multiplier
 
@@ -99,3 +100,16 @@ def test_wrong_style() -> None:
 def test_multipliers(factors, ice40, ecp5) -> None:
     assert ICE40.multiplier.needed(factors) == ice40
     assert ECP5.multiplier.needed(factors) == ecp5
+
+
+@pytest.mark.parametrize(
+    ("factors", "count"),
+    [
+        (Multiplier(16, 9, 24), 1),
+        # Gowin's take no factor of three bits.
+        (Multiplier(8, 3, 10), 0),
+        (Multiplier(8, 4, 11), 1),
+    ],
+)
+def test_multipliers_of_gowin(factors, count) -> None:
+    assert GOWIN.multiplier.needed(factors) == count

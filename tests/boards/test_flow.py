@@ -151,6 +151,7 @@ def test_build(built) -> None:
                 "distributed RAMs": "RAM16SDP4",
                 "block RAMs": "BSRAM",
                 "DSPs": "MULT18X18",
+                "half DSPs": "MULT9X9",
             },
         ),
     ],
@@ -166,6 +167,7 @@ def test_usage(build_on, name: str, cells: dict[str, str]) -> None:
         "distributed RAMs": 17280 // 64,
         "block RAMs": board.block_rams,
         "DSPs": board.dsps,
+        "half DSPs": 2 * board.dsps,
         "SPRAMs": board.sprams,
     }
     assert list(result.usage) == list(cells)

@@ -241,13 +241,12 @@ def test_too_slow() -> None:
     network = stack(8, 8)
     message = refusal(network, ICEBREAKER, latency=1e-6)
     assert message.startswith("iCEBreaker needs ")
-    assert message.endswith(
-        "at 24 MHz, and not 1 us; the smallest that does is iCE40-HX8K Breakout Board"
-    )
+    smallest = "iCE40-HX8K Breakout Board"
+    assert message.endswith(f"at 24 MHz, and not 1 us; the smallest that does is {smallest}")
     message = refusal(network, ICEBREAKER, latency=1e-9)
     assert message.endswith("; no board does; a faster clock or fewer spikes may")
     message = refusal(network, ULX3S, latency=0.6e-6, lanes=(1,))
-    assert "with 1 lanes at 100 MHz" in message
+    assert "with 1 lanes at 60 MHz" in message
 
 
 def test_frequency() -> None:

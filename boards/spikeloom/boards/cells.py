@@ -129,10 +129,13 @@ class MultiplierCell:
         Bits of a factor.
     least_product
         Bits of the narrowest product that is formed in it; narrower ones are logic.
+    least_factor
+        The same of factors.
     """
 
     width: int
     least_product: int
+    least_factor: int = 2
 
     def needed(self, factors: Multiplier) -> int:
         """How many a product needs; none with 0 or a power of two, which is no product."""
@@ -143,7 +146,7 @@ class MultiplierCell:
         return self._needed(wide, narrow, factors.product)
 
     def _needed(self, a: int, b: int, product: int) -> int:
-        if min(a, b) < 2 or product < self.least_product:
+        if min(a, b) < self.least_factor or product < self.least_product:
             return 0
         slices, rest = divmod(a - 1, self.width)
         if slices:
