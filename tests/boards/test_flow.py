@@ -69,6 +69,12 @@ def built(request, build_on):
     return build_on(request.param)
 
 
+@pytest.fixture(params=[name for name in HEADS if name != "tang-nano-9k"])
+def built_quickly(request, build_on):
+    """Of all but the Gowin's, whose tools take their time."""
+    return build_on(request.param)
+
+
 @pytest.fixture
 def icebreaker(build_on) -> BuildResult:
     return build_on("icebreaker")[0]
@@ -88,10 +94,17 @@ def no_tools(monkeypatch: pytest.MonkeyPatch) -> None:
 def replace_tool(monkeypatch: pytest.MonkeyPatch):
     """A function that puts a Python program in the place of a tool."""
 
+    replaced: dict[str, tuple[str, ...]] = {}
+
+    def find(sources):
+        tools = find_flow_tools(sources)
+        for name, command in replaced.items():
+            tools[name] = replace(tools[name], command=command)
+        return tools
+
     def put(name: str, program: str) -> None:
-        tools = find_flow_tools(BOARD.family.tools)
-        tools[name] = replace(tools[name], command=(sys.executable, "-c", program))
-        monkeypatch.setattr(flow, "find_flow_tools", lambda sources: tools)
+        replaced[name] = sys.executable, "-c", program
+        monkeypatch.setattr(flow, "find_flow_tools", find)
 
     return put
 
@@ -269,9 +282,9 @@ def test_weights_to_be_loaded(dense_network, tmp_path: Path, request) -> None:
         build(NetworkTop(other, 1, WeightStore.SPRAM), BOARD, result.folder)
 
 
-def test_damaged_build_is_built_again(built, network, tmp_path: Path) -> None:
+def test_damaged_build_is_built_again(built_quickly, network, tmp_path: Path) -> None:
     """And the second build is the first's equal, bit for bit."""
-    result = built[0]
+    result = built_quickly[0]
     folder = tmp_path / "out"
     folder.mkdir()
     for name, data in snapshot(result.folder).items():
@@ -289,10 +302,34 @@ def test_damaged_facts_are_none(icebreaker, tmp_path: Path, facts: str) -> None:
     assert flow._load(tmp_path, icebreaker.inputs) is None
 
 
-def test_too_fast(built, network) -> None:
+def test_slower_than_asked_for(built, network, tmp_path: Path, replace_tool) -> None:
+    """What nextpnr reports is what counts, whatever its exit code, and nothing is packed."""
+    result = built[0]
+    board = BOARDS[result.board]
+    report = json.loads((result.folder / "report.json").read_text(encoding="utf-8"))
+    for clock in report["fmax"].values():
+        clock["achieved"] = board.clock / 1e6 - 0.01
+    (tmp_path / "report.json").write_text(json.dumps(report), encoding="utf-8")
+    replace_tool("yosys", "")
+    copy = f"import shutil; shutil.copy({str(tmp_path / 'report.json')!r}, 'report.json')"
+    replace_tool(board.family.placer.name, copy)
+    replace_tool(board.family.packer.name, "raise SystemExit('packed')")
+    with pytest.raises(TimingError) as caught:
+        build(network, board, tmp_path / "out")
+    # A path ends at a signal of ours: nothing of what yosys appends, which begins upper-case.
+    assert re.fullmatch(
+        rf"the design reaches {board.clock / 1e6 - 0.01:.2f} MHz on {board.title} where"
+        rf" {board.clock / 1e6:g} MHz are asked for; its slowest path leads from"
+        r" serial\.[a-z0-9_.]+ to serial\.[a-z0-9_.]+",
+        str(caught.value),
+    )
+    assert not (tmp_path / "out").exists()
+
+
+def test_too_fast(built_quickly, network) -> None:
     """Timing missed: the earlier build stays, and there is no other."""
-    folder = built[0].folder
-    board = BOARDS[built[0].board]
+    folder = built_quickly[0].folder
+    board = BOARDS[built_quickly[0].board]
     before = snapshot(folder)
     with pytest.raises(TimingError) as caught:
         build(network, board, folder, frequency=270e6)

@@ -49,6 +49,11 @@ def test_table(run, network):
     assert lines[-1] == "layer_0 has the most to do"
 
 
+def test_a_board_that_is_not_built_here(run, network):
+    _, output, _ = run("plan", network, "--board", "arty-a7-35t", "--lanes", 1)
+    assert "Arty A7-35T, xc7a35ti, at 100 MHz, not built here" in output
+
+
 def test_one_sample_has_no_throughput(run, network):
     _, output, _ = run("plan", network, "--samples", 1)
     assert "a second" not in output

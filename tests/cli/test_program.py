@@ -43,6 +43,17 @@ def test_a_tool_is_run(run, folder, ends, code, told):
     assert output.strip().endswith(told)
 
 
+def test_json(run, folder):
+    code, output, _ = run("program", folder, "--json")
+    facts = json.loads(output)
+    assert (code, facts["exit_code"], facts["found"]) == (2, None, False)
+    put_tool(folder, 0)
+    code, output, _ = run("program", folder, "--flash", "--json")
+    facts = json.loads(output)
+    assert (code, facts["exit_code"], facts["flash"]) == (0, 0, True)
+    assert facts["command"] == ["openFPGALoader", "-b", "ulx3s", "-f", f"{folder}/top.bit"]
+
+
 def test_wrong_folder(run, tmp_path):
     code, _, complaint = run("program", tmp_path)
     assert code == 2

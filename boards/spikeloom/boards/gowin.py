@@ -164,8 +164,8 @@ GOWIN = Family(
         ),
     ),
     multiplier=MultiplierCell(width=18, least_product=0, least_factor=4),
-    # Fitted to ten builds of dense layers, 844 to 5,081 cells as nextpnr counts them while it places,
-    # at most 3 % off. Of two convolutions one took 27 % more.
+    # Fitted to ten builds of dense layers, 844 to 5,081 cells as nextpnr counts them while it
+    # places, at most 3 % off. Of two convolutions one took 27 % more.
     logic=LogicModel(
         link=300,
         population=394.0,
@@ -179,7 +179,7 @@ GOWIN = Family(
     # A flip-flop each, and 16 words of 4 bits in a tile of eight.
     cell_bits=1 + 16 * 4 // 8,
     block_ram_bits=18432,
-    suffix=r"_DFF|_LUT4_|_ALU_|_MUX2_|_SDPB_|_DPB_|_SPX?9?_|_MULT|\$",
+    suffix=r"_DFF|_LUT\d|_ALU_|_MUX2_|_RAM16|_MULT|\$",
     pll=gowin_pll,
 )
 """Logic cells are 4-input tables, also as a carry cell; their flip-flops are counted apart, and so

@@ -188,7 +188,8 @@ def _print(plan: Plan, source: str, arguments: argparse.Namespace) -> None:
     titles += ["cycles a step", "worst", "utilisation"]
     print_table(titles, [_row(each) for each in plan.populations], words=2)
     say()
-    say(f"{plan.board.title}, {plan.board.chip}, at {plan.frequency / 1e6:g} MHz")
+    where = "" if plan.board.built else ", not built here"
+    say(f"{plan.board.title}, {plan.board.chip}, at {plan.frequency / 1e6:g} MHz{where}")
     for name, usage in plan.usage.items():
         about = "about " if name == "logic cells" else ""
         say(f"  {name:<12} {about}{usage.used:,} of {usage.available:,}")

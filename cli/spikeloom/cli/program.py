@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from spikeloom.boards.program import program
-from spikeloom.cli.progress import say
+from spikeloom.cli.progress import print_json, say
 
 __all__ = ["add_parser"]
 
@@ -29,11 +29,22 @@ def add_parser(commands: Any) -> None:
         help="write to flash, from which the board starts (default: only where the board takes a"
         " bitstream no other way)",
     )
+    parser.add_argument("--json", action="store_true", help="print what was done as JSON")
     parser.set_defaults(run=_run)
 
 
 def _run(arguments: argparse.Namespace) -> int:
     command, code = program(arguments.folder, flash=arguments.flash)
+    if arguments.json:
+        facts = {
+            "command": list(command.words),
+            "flash": command.flash,
+            "found": command.found,
+            "install": command.install,
+            "exit_code": code,
+        }
+        print_json(facts)
+        return _NO_TOOL if code is None else int(code != 0)
     where = "flash" if command.flash else "the FPGA's own memory, until the power goes"
     if code is None:
         say(f"{command.words[0]} is not there; to get it, type: {command.install}")
