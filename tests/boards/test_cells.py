@@ -2,11 +2,11 @@
 
 import pytest
 
-from spikeloom.boards.board import FAMILIES
 from spikeloom.boards.cells import choose_ram
+from spikeloom.boards.ecp5 import ECP5
+from spikeloom.boards.gowin import GOWIN
+from spikeloom.boards.ice40 import ICE40, ICE40_HX
 from spikeloom.rtl_gen.inventory import MemoryShape, Multiplier
-
-ICE40, ECP5 = FAMILIES
 
 
 def chosen(family, *shape, rom=False, style="", parts=1):
@@ -67,6 +67,12 @@ def test_spram(shape, parts, count) -> None:
     assert chosen(ICE40, *shape, style="huge", parts=parts) == ("SPRAM", count)
 
 
+def test_no_spram() -> None:
+    with pytest.raises(ValueError, match=r"^there is no memory of style 'huge'$"):
+        chosen(ICE40_HX, 16384, 16, style="huge")
+    assert chosen(ICE40_HX, 512, 8) == ("block RAM", 1)
+
+
 def test_spram_must_be_asked_for() -> None:
     assert chosen(ICE40, 16384, 64)[0] == "block RAM"
 
@@ -94,3 +100,16 @@ def test_wrong_style() -> None:
 def test_multipliers(factors, ice40, ecp5) -> None:
     assert ICE40.multiplier.needed(factors) == ice40
     assert ECP5.multiplier.needed(factors) == ecp5
+
+
+@pytest.mark.parametrize(
+    ("factors", "count"),
+    [
+        (Multiplier(16, 9, 24), 1),
+        # Gowin's take no factor of three bits.
+        (Multiplier(8, 3, 10), 0),
+        (Multiplier(8, 4, 11), 1),
+    ],
+)
+def test_multipliers_of_gowin(factors, count) -> None:
+    assert GOWIN.multiplier.needed(factors) == count

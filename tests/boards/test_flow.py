@@ -37,8 +37,10 @@ BOARD = BOARDS["icebreaker"]
 HEADS = {
     "icebreaker": rb"\xff\x00.*\x00\xff\x7e\xaa\x99\x7e",
     "ulx3s-45f": rb"\xff\x00Part: LFE5U-45F-6CABGA381\x00\xff\xff\xff\xbd\xb3",
-    "ulx3s-85f": rb"\xff\x00Part: LFE5U-85F-6CABGA381\x00\xff\xff\xff\xbd\xb3",
+    # Text: a bit a character, at the start 1s and the preamble A5C3.
+    "tang-nano-9k": rb"1+\n1+\n1010010111000011\n",
 }
+"""One board of each set of tools."""
 
 # One worker runs them all, so that the network is built once.
 pytestmark = pytest.mark.xdist_group("flow")
@@ -62,8 +64,14 @@ def build_on(network, tmp_path_factory):
     return on
 
 
-@pytest.fixture(params=BOARDS)
+@pytest.fixture(params=HEADS)
 def built(request, build_on):
+    return build_on(request.param)
+
+
+@pytest.fixture(params=[name for name in HEADS if name != "tang-nano-9k"])
+def built_quickly(request, build_on):
+    """Of all but the Gowin's, whose tools take their time."""
     return build_on(request.param)
 
 
@@ -86,10 +94,17 @@ def no_tools(monkeypatch: pytest.MonkeyPatch) -> None:
 def replace_tool(monkeypatch: pytest.MonkeyPatch):
     """A function that puts a Python program in the place of a tool."""
 
+    replaced: dict[str, tuple[str, ...]] = {}
+
+    def find(sources):
+        tools = find_flow_tools(sources)
+        for name, command in replaced.items():
+            tools[name] = replace(tools[name], command=command)
+        return tools
+
     def put(name: str, program: str) -> None:
-        tools = find_flow_tools(BOARD.family.tools)
-        tools[name] = replace(tools[name], command=(sys.executable, "-c", program))
-        monkeypatch.setattr(flow, "find_flow_tools", lambda sources: tools)
+        replaced[name] = sys.executable, "-c", program
+        monkeypatch.setattr(flow, "find_flow_tools", find)
 
     return put
 
@@ -107,9 +122,14 @@ def test_build(built) -> None:
     assert (result.seed, result.frequency) == (1, board.clock)
     assert result.fmax >= board.clock
     assert re.match(HEADS[board.name], result.bitstream.read_bytes(), re.DOTALL)
-    assert result.bitstream.name == {"iCE40": "top.bin", "ECP5": "top.bit"}[board.family.name]
-    tools = {"iCE40": ["nextpnr-ice40", "icepack"], "ECP5": ["nextpnr-ecp5", "ecppack"]}
-    assert list(result.tools) == ["yosys", *tools[board.family.name]]
+    name, *tools = {
+        "iCE40": ("top.bin", "nextpnr-ice40", "icepack"),
+        "ECP5": ("top.bit", "nextpnr-ecp5", "ecppack"),
+        "Gowin": ("top.fs", "nextpnr-himbaechel", "gowin_pack"),
+    }[board.family.name]
+    assert result.bitstream.name == name
+    assert list(result.tools) == ["yosys", *tools]
+    assert result.baud == board.baud
     for log in (*result.tools, "tools"):
         assert (result.folder / f"{log}.log").is_file()
     assert os.listdir(result.folder.parent) == ["out"]
@@ -127,17 +147,25 @@ def test_build(built) -> None:
                 "SPRAMs": "ICESTORM_SPRAM",
             },
         ),
-        *(
-            (
-                name,
-                {
-                    "logic cells": "TRELLIS_COMB",
-                    "flip-flops": "TRELLIS_FF",
-                    "block RAMs": "DP16KD",
-                    "DSPs": "MULT18X18D",
-                },
-            )
-            for name in ("ulx3s-45f", "ulx3s-85f")
+        (
+            "ulx3s-45f",
+            {
+                "logic cells": "TRELLIS_COMB",
+                "flip-flops": "TRELLIS_FF",
+                "block RAMs": "DP16KD",
+                "DSPs": "MULT18X18D",
+            },
+        ),
+        (
+            "tang-nano-9k",
+            {
+                "logic cells": "LUT4",
+                "flip-flops": "DFF",
+                "distributed RAMs": "RAM16SDP4",
+                "block RAMs": "BSRAM",
+                "DSPs": "MULT18X18",
+                "half DSPs": "MULT9X9",
+            },
         ),
     ],
 )
@@ -147,9 +175,12 @@ def test_usage(build_on, name: str, cells: dict[str, str]) -> None:
     board = BOARDS[name]
     has = {
         "logic cells": board.logic_cells,
-        "flip-flops": board.logic_cells,
+        # Gowin, GW1NR data sheet (DS117), table 1-1.
+        "flip-flops": 6480 if name == "tang-nano-9k" else board.logic_cells,
+        "distributed RAMs": 17280 // 64,
         "block RAMs": board.block_rams,
         "DSPs": board.dsps,
+        "half DSPs": 2 * board.dsps,
         "SPRAMs": board.sprams,
     }
     assert list(result.usage) == list(cells)
@@ -157,7 +188,12 @@ def test_usage(build_on, name: str, cells: dict[str, str]) -> None:
     for resource, cell in cells.items():
         used = result.usage[resource].used
         assert result.usage[resource].available == has[resource]
-        assert re.search(rf" {cell}:\s+{used}/\s*{has[resource]} ", log)
+        (counted,) = re.findall(rf"\s{cell}:\s+(\d+)/\s*{has[resource]} ", log)
+        if name == "tang-nano-9k" and resource in ("logic cells", "flip-flops"):
+            # While it places, nextpnr holds the tiles of distributed RAMs for taken.
+            assert used <= int(counted) <= used + 8 * result.usage["distributed RAMs"].used
+        else:
+            assert used == int(counted)
     assert result.usage["logic cells"].used > 300
     # The queue of 512 bytes, at least.
     assert result.usage["block RAMs"].used >= 1
@@ -202,12 +238,23 @@ def test_cached(built, network) -> None:
 
 
 @pytest.mark.usefixtures("no_tools")
-@pytest.mark.parametrize("options", [{"seed": 2}, {"frequency": 30e6}])
+@pytest.mark.parametrize("options", [{"seed": 2}, {"frequency": 30e6}, {"baud": 2_000_000}])
 def test_not_cached(icebreaker, network, options) -> None:
     before = snapshot(icebreaker.folder)
     with pytest.raises(AssertionError, match=r"^a tool was run$"):
         build(network, BOARD, icebreaker.folder, **options)
     assert snapshot(icebreaker.folder) == before
+
+
+def test_more_than_the_data_sheet_promises(network, tmp_path: Path) -> None:
+    """nextpnr has more of a die than the chip's data sheet: that is not taken."""
+    board = replace(BOARD, logic_cells=300)
+    with pytest.raises(
+        BoardTooSmallError,
+        match=r"^the network is too big for iCEBreaker: it needs \d+ logic cells",
+    ):
+        build(network, board, tmp_path / "out")
+    assert os.listdir(tmp_path) == []
 
 
 def test_weights_to_be_loaded(dense_network, tmp_path: Path, request) -> None:
@@ -235,9 +282,9 @@ def test_weights_to_be_loaded(dense_network, tmp_path: Path, request) -> None:
         build(NetworkTop(other, 1, WeightStore.SPRAM), BOARD, result.folder)
 
 
-def test_damaged_build_is_built_again(built, network, tmp_path: Path) -> None:
+def test_damaged_build_is_built_again(built_quickly, network, tmp_path: Path) -> None:
     """And the second build is the first's equal, bit for bit."""
-    result = built[0]
+    result = built_quickly[0]
     folder = tmp_path / "out"
     folder.mkdir()
     for name, data in snapshot(result.folder).items():
@@ -255,10 +302,34 @@ def test_damaged_facts_are_none(icebreaker, tmp_path: Path, facts: str) -> None:
     assert flow._load(tmp_path, icebreaker.inputs) is None
 
 
-def test_too_fast(built, network) -> None:
+def test_slower_than_asked_for(built, network, tmp_path: Path, replace_tool) -> None:
+    """What nextpnr reports is what counts, whatever its exit code, and nothing is packed."""
+    result = built[0]
+    board = BOARDS[result.board]
+    report = json.loads((result.folder / "report.json").read_text(encoding="utf-8"))
+    for clock in report["fmax"].values():
+        clock["achieved"] = board.clock / 1e6 - 0.01
+    (tmp_path / "report.json").write_text(json.dumps(report), encoding="utf-8")
+    replace_tool("yosys", "")
+    copy = f"import shutil; shutil.copy({str(tmp_path / 'report.json')!r}, 'report.json')"
+    replace_tool(board.family.placer.name, copy)
+    replace_tool(board.family.packer.name, "raise SystemExit('packed')")
+    with pytest.raises(TimingError) as caught:
+        build(network, board, tmp_path / "out")
+    # A path ends at a signal of ours: nothing of what yosys appends, which begins upper-case.
+    assert re.fullmatch(
+        rf"the design reaches {board.clock / 1e6 - 0.01:.2f} MHz on {board.title} where"
+        rf" {board.clock / 1e6:g} MHz are asked for; its slowest path leads from"
+        r" serial\.[a-z0-9_.]+ to serial\.[a-z0-9_.]+",
+        str(caught.value),
+    )
+    assert not (tmp_path / "out").exists()
+
+
+def test_too_fast(built_quickly, network) -> None:
     """Timing missed: the earlier build stays, and there is no other."""
-    folder = built[0].folder
-    board = BOARDS[built[0].board]
+    folder = built_quickly[0].folder
+    board = BOARDS[built_quickly[0].board]
     before = snapshot(folder)
     with pytest.raises(TimingError) as caught:
         build(network, board, folder, frequency=270e6)
@@ -286,7 +357,11 @@ def test_too_much_memory(dense_network, tmp_path: Path) -> None:
 @pytest.mark.usefixtures("no_tools")
 @pytest.mark.parametrize(
     ("name", "title", "available"),
-    [("ulx3s-45f", "ULX3S 45F", 108), ("ulx3s-85f", "ULX3S 85F", 208)],
+    [
+        ("ulx3s-12f", "ULX3S 12F", 32),
+        ("ulx3s-45f", "ULX3S 45F", 108),
+        ("ulx3s-85f", "ULX3S 85F", 208),
+    ],
 )
 def test_too_much_memory_for_ecp5(
     dense_network, tmp_path: Path, name: str, title: str, available: int

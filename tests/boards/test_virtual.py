@@ -21,7 +21,7 @@ from spikeloom.boards.top import BoardTop
 from spikeloom.boards.virtual import MissingToolError, VirtualBoard, compile_virtual
 from spikeloom.reference.events import TICK, events_to_raster, raster_to_events
 from spikeloom.reference.link_codec import decode_events, encode_events
-from spikeloom.reference.link_frames import Answer, Frame, FrameReader, Order, frame_bytes
+from spikeloom.reference.link_frames import Answer, Frame, FrameReader, Order, order_bytes
 from spikeloom.reference.simulate import run_fixed
 from spikeloom.rtl_gen.network import NetworkTop
 from spikeloom.sim.runner import SimulationError
@@ -83,7 +83,7 @@ class Host:
 
     def ask(self, frame: Frame, answers: Answer) -> Frame:
         """The answer of a kind; what else comes before it is left out."""
-        self.line.write(frame_bytes(frame))
+        self.line.write(order_bytes(frame))
         return next(each for each in self._frames if each.kind == answers)
 
     def run(self, raster) -> np.ndarray:
@@ -91,7 +91,7 @@ class Host:
         self.ask(Frame(Order.RESET, 0), Answer.DONE)
         data = encode_events(raster_to_events(raster), raster.shape[2])
         assert len(data) <= 252
-        self.line.write(frame_bytes(Frame(Order.EVENTS, 1, data)))
+        self.line.write(order_bytes(Frame(Order.EVENTS, 1, data)))
         payload = b""
         events = np.zeros((0, 3), dtype=int)
         while np.sum(events[:, 0] == TICK) < raster.shape[0] * raster.shape[1]:
@@ -137,7 +137,7 @@ def test_ecp5_equals_golden_model(network, tmp_path: Path) -> None:
 def test_garbage_is_nothing(network, icebreaker: VirtualBoard) -> None:
     garbage = np.random.default_rng(5).integers(0, 256, 20_000, dtype=np.uint8).tobytes()
     with icebreaker.run() as board, Host(board.path) as host:
-        host.line.write(garbage + frame_bytes(Frame(Order.STATUS, 0))[:1])
+        host.line.write(garbage + order_bytes(Frame(Order.STATUS, 0))[:1])
         assert host.ask(Frame(Order.IDENTIFY, 0), Answer.IDENTITY).payload[0] == 1
         assert np.array_equal(host.run(SPIKES), golden(network))
         assert board.status().bytes_in > len(garbage)
@@ -145,7 +145,7 @@ def test_garbage_is_nothing(network, icebreaker: VirtualBoard) -> None:
 
 def test_nothing_is_lost_while_the_host_does_not_read(icebreaker: VirtualBoard) -> None:
     """More answers than a terminal holds: the board stands still until they are taken."""
-    order, length = frame_bytes(Frame(Order.IDENTIFY, 0)), 20
+    order, length = order_bytes(Frame(Order.IDENTIFY, 0)), 20
     with icebreaker.run() as board, serial.Serial(str(board.path), timeout=20) as line:
         sent, status = 0, board.status()
         while status.bytes_out >= length * (sent - 1):
@@ -196,7 +196,7 @@ def test_terminal_is_raw(icebreaker: VirtualBoard) -> None:
     """What is written before a host sets the terminal up is neither echoed nor changed."""
     with icebreaker.run() as board:
         line = os.open(board.path, os.O_RDWR | os.O_NOCTTY)
-        frame = frame_bytes(Frame(Order.EVENTS, 3, b"\r\n\x03\x04\x11\x13\x1c\x7f"))
+        frame = order_bytes(Frame(Order.EVENTS, 3, b"\r\n\x03\x04\x11\x13\x1c\x7f"))
         os.write(line, frame)
         heard = os.read(line, 1)  # a refusal, since frame 0 is expected
         while heard[-1:] != b"\xc0":

@@ -59,3 +59,37 @@ def test_the_folder_of_another_command_is_not_replaced(run, tmp_path):
     assert code == 2
     assert "was written by another command than `spikeloom build`" in complaint
     assert (out / "neuron_array.v").is_file()
+
+
+def test_a_project_where_no_bitstream_is_built(run, tmp_path):
+    pytest.importorskip("amaranth_boards")
+    out = tmp_path / "out"
+    config = _network(tmp_path, 2, 2)
+    build = ("build", config, "--board", "arty-a7-35t", "--lanes", 1, "-o", out)
+    code, output, _ = run(*build)
+    assert code == 0
+    assert "bitstream    not built here; to make top.bit, type there:" in output
+    assert "vivado -mode batch -source top.tcl" in output
+    assert {"top.v", "top.xdc", "top.tcl"} <= {path.name for path in out.iterdir()}
+    code, output, _ = run(*build, "--baud", 4000000, "--frequency", 80, "--json")
+    result = json.loads(output)
+    assert (code, result["bitstream"]) == (0, None)
+    assert (result["baud"], result["target_mhz"]) == (4000000, 80.0)
+
+
+@pytest.mark.parametrize(
+    ("baud", "complaint"),
+    [
+        (1060000, "baud must be within 1 % of what 24 MHz can be divided to, not 1060000"),
+        (12000000, "baud must be at most clock / 8, not 12000000"),
+        ("fast", "argument --baud: invalid int value: 'fast'"),
+    ],
+)
+def test_wrong_baud(run, tmp_path, baud, complaint):
+    pytest.importorskip("amaranth_boards")
+    config = _network(tmp_path, 2, 2)
+    options = ("--board", "icebreaker", "--baud", baud, "-o", tmp_path / "out")
+    code, _, told = run("build", config, *options)
+    assert code == 2
+    assert complaint in told
+    assert not (tmp_path / "out").exists()

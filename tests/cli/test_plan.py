@@ -41,12 +41,17 @@ def test_table(run, network):
     lines = output.splitlines()
     assert lines[0].split()[:4] == ["layer", "weights", "neurons", "lanes"]
     assert [line.split()[0] for line in lines[1:3]] == ["layer_0", "layer_1"]
-    assert "ULX3S 45F, LFE5U-45F, at 100 MHz" in lines
+    assert "ULX3S 45F, LFE5U-45F, at 60 MHz" in lines
     assert "input: random, 30 % of the inputs active in a step; 4 samples of 16 steps" in lines
     assert any(line.startswith("  logic cells  about ") for line in lines)
     assert any(line.startswith("a sample takes ") for line in lines)
     assert not any("may not fit" in line for line in lines)
     assert lines[-1] == "layer_0 has the most to do"
+
+
+def test_a_board_that_is_not_built_here(run, network):
+    _, output, _ = run("plan", network, "--board", "arty-a7-35t", "--lanes", 1)
+    assert "Arty A7-35T, xc7a35ti, at 100 MHz, not built here" in output
 
 
 def test_one_sample_has_no_throughput(run, network):
@@ -70,7 +75,7 @@ def test_json(run, network, raster):
     code, output, _ = run("plan", network, raster, "--board", "ulx3s-45f", "--json")
     plan = json.loads(output)
     assert code == 0
-    assert (plan["board"], plan["clock_mhz"]) == ("ulx3s-45f", 100.0)
+    assert (plan["board"], plan["clock_mhz"]) == ("ulx3s-45f", 60.0)
     assert (plan["samples"], plan["steps"], plan["stimulus"]) == (4, 10, str(raster))
     assert [(each["name"], each["neurons"]) for each in plan["populations"]] == [
         ("layer_0", 32),
@@ -80,7 +85,7 @@ def test_json(run, network, raster):
         assert each["rows"] == -(-each["neurons"] // each["lanes"])
         assert len(each["step_cycles"]) == 4 * 9
         assert set(each["memories"]) >= {"weights", "state", "events"}
-    assert plan["latency_us"] == pytest.approx(np.mean(plan["cycles"]) / 100)
+    assert plan["latency_us"] == pytest.approx(np.mean(plan["cycles"]) / 60)
     assert plan["used"]["block RAMs"]["available"] == 108
 
 

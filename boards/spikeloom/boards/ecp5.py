@@ -163,7 +163,7 @@ ECP5 = Family(
     ),
     multiplier=MultiplierCell(width=18, least_product=0),
     logic=LogicModel(
-        link=0,
+        link=430,
         population=370.0,
         scatter=250.0,
         pipeline=0.2,

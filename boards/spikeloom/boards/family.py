@@ -60,21 +60,23 @@ class Family:
     name
         What it is called in text.
     placer, packer
-        Sources of the tools that place and route, and that make the bitstream.
+        Sources of the tools that place and route, and that make the bitstream; ``None`` where
+        there are no open ones, so that only a project for the maker's tool is written.
     synthesis
         Command of yosys that makes ``top.json`` of the module ``top``.
-    constraints
-        File of pins and clocks that Amaranth's platform writes.
+    source, constraints
+        Files of the design, and of pins and clocks, that Amaranth's platform writes.
     place, pack
-        Arguments of the two tools, beside those that name the chip.
+        Arguments of the two tools, beside those that name the chip; ``{mhz}`` stands for the clock
+        rate, where the placer does not derive it from the oscillator's.
     bitstream
-        File that ``packer`` writes.
+        File that ``packer``, or the maker's tool, writes.
     resources
         What is counted, the most general first.
     rams
         Kinds of memory cells, in the order in which yosys looks at them.
     multiplier
-        What products are formed in, a DSP each.
+        What products are formed in, a DSP each; ``None`` where they are logic.
     logic
         How many logic cells a network takes, about.
     cell_bits
@@ -89,16 +91,17 @@ class Family:
     """
 
     name: str
-    placer: ToolSource
-    packer: ToolSource
+    placer: ToolSource | None
+    packer: ToolSource | None
     synthesis: str
+    source: str = "top.il"
     constraints: str
     place: tuple[str, ...]
     pack: tuple[str, ...]
     bitstream: str
     resources: tuple[Resource, ...]
     rams: tuple[RAMCell, ...]
-    multiplier: MultiplierCell
+    multiplier: MultiplierCell | None
     logic: LogicModel
     cell_bits: int
     block_ram_bits: int
@@ -107,7 +110,10 @@ class Family:
 
     @property
     def tools(self) -> tuple[ToolSource, ...]:
-        """Sources of all tools that make a bitstream, in the order of their use."""
+        """Sources of all tools that make a bitstream, in the order of their use; none where only
+        the maker's tool can."""
+        if self.placer is None or self.packer is None:
+            return ()
         return YOSYS, self.placer, self.packer
 
 

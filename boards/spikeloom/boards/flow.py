@@ -6,7 +6,7 @@ import re
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ __all__ = [
     "PathStep",
     "TimingError",
     "Usage",
+    "board_files",
     "build",
     "would_fit",
 ]
@@ -103,6 +104,8 @@ class BuildResult:
         Seed of placement.
     frequency, fmax
         Clock frequency of the design, and the highest that it would stand, in Hz.
+    baud
+        Bits a second of the serial line.
     usage
         ``logic cells``, ``block RAMs``, ``DSPs`` and what else the family has.
     critical_path
@@ -123,6 +126,7 @@ class BuildResult:
     seed: int
     frequency: float
     fmax: float
+    baud: int
     usage: dict[str, Usage]
     critical_path: tuple[PathStep, ...]
     tools: dict[str, str]
@@ -144,6 +148,7 @@ def build(
     *,
     seed: int = 1,
     frequency: float | None = None,
+    baud: int | None = None,
     progress: Callable[[str], None] = lambda stage: None,
 ) -> BuildResult:
     """Build a network for a board, or return the build that the folder holds if it is the same.
@@ -160,8 +165,8 @@ def build(
         Where to put everything; an earlier folder of ours is replaced.
     seed
         Seed of placement, not negative.
-    frequency
-        Clock frequency in Hz; ``None`` is the board's own.
+    frequency, baud
+        Clock frequency in Hz, and bits a second of the serial line; ``None`` is the board's own.
     progress
         Is called with each stage's name, one of :data:`STAGES`, when it begins.
 
@@ -174,8 +179,8 @@ def build(
     BoardTooSmallError
         If the network is too big for the board.
     TypeError, ValueError
-        If the folder is not ours, the seed is not an integer of at least 0, or as
-        :class:`~spikeloom.boards.top.BoardTop`.
+        If the folder is not ours, the seed is not an integer of at least 0, the board is not one
+        that is built here, or as :class:`~spikeloom.boards.top.BoardTop`.
     """
     if not isinstance(seed, int) or isinstance(seed, bool):
         raise TypeError(f"seed must be an integer, not {seed!r}")
@@ -184,6 +189,8 @@ def build(
     folder = folder.resolve()
     check_output(folder, "build")
     family = board.family
+    if family.placer is None or family.packer is None:
+        raise ValueError(f"board must be one that is built here, not {board.title}")
     tools = find_flow_tools(family.tools)
     for tool in tools.values():
         if tool.found is None:
@@ -192,20 +199,14 @@ def build(
     seconds: dict[str, float] = {}
     stage = _Stages(progress, seconds)
     stage.begin("elaborate")
-    top = BoardTop(network, board, frequency)
-    try:
-        platform = board.create_platform()
-    except ModuleNotFoundError:
-        raise FlowError(
-            "amaranth-boards is not there; to get it, type: pip install 'spikeloom[boards]'"
-        ) from None
-    plan = platform.prepare(top, "top", emit_src=False)
-    sources = {name: plan.files[name] for name in ("top.il", family.constraints)}
+    top = BoardTop(network, board, frequency, baud)
+    sources = board_files(top, (family.source, family.constraints))
     sources["top.ys"] = f"{_READ}\n{family.synthesis}\n"
     _check_memory(sources["top.il"], network, board)
     # That timing was met is read from nextpnr's report.
     options = ["--report", "report.json", "--seed", str(seed), "--timing-allow-fail"]
-    placement = [*board.place, "--json", "top.json", *family.place, *options]
+    place = [each.format(mhz=f"{top.frequency / 1e6:.6f}") for each in family.place]
+    placement = [*board.place, "--json", "top.json", *place, *options]
     versions = {tool.name: str(tool.found) for tool in tools.values()}
     weights = weight_bytes(network)
     inputs = _digest(
@@ -232,6 +233,9 @@ def build(
             _check_usage(log.read_text(encoding="utf-8"), network, board)
             raise
         report = json.loads((part / "report.json").read_text(encoding="utf-8"))
+        usage = _usage(report["utilization"], board)
+        if any(each.used > each.available for each in usage.values()):
+            raise _too_big(usage, network, board)
         path = _critical_path(report)
         fmax = min(clock["achieved"] for clock in report["fmax"].values()) * 1e6
         if fmax < top.frequency:
@@ -250,9 +254,8 @@ def build(
             seed=seed,
             frequency=top.frequency,
             fmax=fmax,
-            usage={
-                each.name: Usage(**report["utilization"][each.cell]) for each in family.resources
-            },
+            baud=top.baud,
+            usage=usage,
             critical_path=path,
             tools=versions,
             seconds=seconds,
@@ -262,6 +265,24 @@ def build(
         )
         _store(result, part)
     return result
+
+
+def board_files(top: BoardTop, names: Iterable[str]) -> dict[str, str]:
+    """Files of these names that Amaranth writes for a board.
+
+    Raises
+    ------
+    FlowError
+        If the package of the board's platform is not installed.
+    """
+    try:
+        platform = top.board.create_platform()
+    except ModuleNotFoundError:
+        raise FlowError(
+            "amaranth-boards is not there; to get it, type: pip install 'spikeloom[boards]'"
+        ) from None
+    plan = platform.prepare(top, "top", emit_src=False)
+    return {name: plan.files[name] for name in names}
 
 
 class _Stages:
@@ -335,12 +356,22 @@ def _check_memory(rtlil: str, network: EventNetwork, board: Board) -> None:
 
 def _check_usage(log: str, network: EventNetwork, board: Board) -> None:
     """Say so if what nextpnr counted is more than there is."""
-    usage = {}
-    for each in board.family.resources:
-        if counted := re.search(rf"{each.cell}:\s*(\d+)/\s*(\d+)", log):
-            usage[each.name] = Usage(int(counted[1]), int(counted[2]))
+    counted = {
+        cell: {"used": int(used), "available": int(available)}
+        for cell, used, available in re.findall(r"(\w+):\s*(\d+)/\s*(\d+)", log)
+    }
+    usage = _usage(counted, board)
     if any(each.used > each.available for each in usage.values()):
         raise _too_big(usage, network, board) from None
+
+
+def _usage(counted: Mapping[str, Mapping[str, int]], board: Board) -> dict[str, Usage]:
+    """What nextpnr counted, of what the board's facts say there is."""
+    usage = {}
+    for each in board.family.resources:
+        if (found := counted.get(each.cell)) is not None:
+            usage[each.name] = Usage(found["used"], board.has.get(each.name, found["available"]))
+    return usage
 
 
 def _too_big(

@@ -1,20 +1,21 @@
 """Lattice's iCE40, by yosys, nextpnr-ice40 and Project IceStorm."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
-from amaranth.hdl import Const, Instance, Signal
-from amaranth.lib.io import SingleEndedPort
+from amaranth.hdl import Const, Elaboratable, Instance, IOValue, Module, Signal
+from amaranth.lib.io import Buffer, Direction, SingleEndedPort
 
 from spikeloom.boards.cells import LogicModel, MultiplierCell, RAMCell
 from spikeloom.boards.family import Family, Resource, check_frequency, check_reached
 from spikeloom.boards.tools import ToolSource
 
-__all__ = ["ICE40", "ICE40PLL", "ice40_pll"]
+__all__ = ["ICE40", "ICE40PLL", "ICE40_HX", "ice40_core_pll", "ice40_pll"]
 
 
 @dataclass(frozen=True)
 class ICE40PLL:
-    """Parameters of an ``SB_PLL40_PAD`` cell with simple feedback.
+    """Parameters of an ``SB_PLL40_PAD`` or ``SB_PLL40_CORE`` cell with simple feedback.
 
     Attributes
     ----------
@@ -24,6 +25,9 @@ class ICE40PLL:
         Setting of the loop filter.
     frequency
         The output's frequency in Hz.
+    pad
+        Whether the oscillator is on the pin that belongs to the loop. It must be taken from that
+        pin where it is on it, and cannot be where it is not.
     """
 
     divr: int
@@ -31,29 +35,37 @@ class ICE40PLL:
     divq: int
     filter_range: int
     frequency: float
+    pad: bool = True
 
-    def create(self, oscillator: SingleEndedPort, clock: Signal, locked: Signal) -> Instance:
-        """The loop, on the pin itself."""
-        return Instance(
-            "SB_PLL40_PAD",
+    def create(self, oscillator: SingleEndedPort, clock: Signal, locked: Signal) -> Elaboratable:
+        """The loop, on the pin itself or behind an input buffer."""
+        m = Module()
+        kind = "SB_PLL40_PAD"
+        reference: tuple[str, str, IOValue | Signal] = "i", "PACKAGEPIN", oscillator.io
+        if not self.pad:
+            m.submodules.buffer = buffer = Buffer(Direction.Input, oscillator)
+            kind, reference = "SB_PLL40_CORE", ("i", "REFERENCECLK", buffer.i)
+        m.submodules.loop = Instance(
+            kind,
             ("p", "FEEDBACK_PATH", "SIMPLE"),
             ("p", "DIVR", Const(self.divr, 4)),
             ("p", "DIVF", Const(self.divf, 7)),
             ("p", "DIVQ", Const(self.divq, 3)),
             ("p", "FILTER_RANGE", Const(self.filter_range, 3)),
-            ("i", "PACKAGEPIN", oscillator.io),
+            reference,
             ("i", "RESETB", Const(1, 1)),
             ("i", "BYPASS", Const(0, 1)),
             ("o", "PLLOUTGLOBAL", clock),
             ("o", "LOCK", locked),
         )
+        return m
 
 
 # Range of the loop filter by the phase detector's frequency, in Hz; as Project IceStorm's icepll.
 _FILTER_RANGES = ((17e6, 1), (26e6, 2), (44e6, 3), (66e6, 4), (101e6, 5), (133e6, 6))
 
 
-def ice40_pll(reference: float, frequency: float) -> ICE40PLL:
+def ice40_pll(reference: float, frequency: float, pad: bool = True) -> ICE40PLL:
     """Dividers that bring a loop nearest to a frequency.
 
     The bounds are those of the iCE40 LP/HX/UltraPlus data sheets: reference 10 to 133 MHz, phase
@@ -64,6 +76,8 @@ def ice40_pll(reference: float, frequency: float) -> ICE40PLL:
     ----------
     reference, frequency
         Input and wanted output, in Hz.
+    pad
+        As :class:`ICE40PLL`'s.
 
     Raises
     ------
@@ -82,12 +96,16 @@ def ice40_pll(reference: float, frequency: float) -> ICE40PLL:
             oscillator = detector * (divf + 1)
             if 533e6 <= oscillator <= 1066e6:
                 candidates += [
-                    ICE40PLL(divr, divf, divq, filter_range, oscillator / 2**divq)
+                    ICE40PLL(divr, divf, divq, filter_range, oscillator / 2**divq, pad)
                     for divq in range(1, 7)
                 ]
     best = min(candidates, key=lambda settings: abs(settings.frequency - frequency))
     check_reached(best.frequency, reference, frequency)
     return best
+
+
+ice40_core_pll = partial(ice40_pll, pad=False)
+"""The same where the oscillator is not on the loop's own pin."""
 
 
 ICE40 = Family(
@@ -141,7 +159,7 @@ ICE40 = Family(
     ),
     multiplier=MultiplierCell(width=16, least_product=11),
     logic=LogicModel(
-        link=195,
+        link=495,
         population=235.0,
         scatter=177.0,
         pipeline=1.66,
@@ -157,3 +175,16 @@ ICE40 = Family(
 )
 """Logic cells of a 4-input table and a flip-flop, block RAMs of 4 kbit, DSPs of 16 bits, SPRAMs of
 256 kbit that cannot be loaded with the bitstream."""
+
+ICE40_HX = replace(
+    ICE40,
+    name="iCE40 HX",
+    synthesis="synth_ice40 -device hx -abc9 -top top -json top.json",
+    resources=tuple(each for each in ICE40.resources if each.name in ("logic cells", "block RAMs")),
+    rams=tuple(each for each in ICE40.rams if each.name == "block RAM"),
+    multiplier=None,
+    # Fitted to eight builds of 1,005 to 5,906 cells, of which three form products.
+    logic=replace(ICE40.logic, constant=0.15, product=1.3),
+    pll=ice40_core_pll,
+)
+"""The same logic cells, faster, and block RAMs; neither DSPs nor SPRAMs."""

@@ -124,15 +124,10 @@ class Placer:
             for k, (each, store) in enumerate(zip(lanes, stores, strict=True))
         ]
         link = link_resources(family)
-        has = {
-            "logic cells": board.logic_cells,
-            "block RAMs": board.block_rams,
-            "DSPs": board.dsps,
-            **({"SPRAMs": board.sprams} if board.sprams else {}),
-        }
         usage = {
             name: Usage(sum(part.get(name, 0) for part in (link, *(p.usage for p in parts))), most)
-            for name, most in has.items()
+            for name, most in board.has.items()
+            if most
         }
         return Placement(tuple(lanes), tuple(stores), tuple(parts), usage)
 

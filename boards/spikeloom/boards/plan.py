@@ -190,7 +190,9 @@ def make_plan(
         )
     progress("golden run")
     planner = _Planner(network, stimulus, lanes, latency, frequency, progress)
-    boards = sorted(BOARDS.values(), key=lambda each: each.logic_cells)
+    boards = sorted(
+        (each for each in BOARDS.values() if each.built), key=lambda each: each.logic_cells
+    )
     if board is None:
         board = next((each for each in boards if planner.suits(each)), boards[-1])
     found = planner.plan(board)

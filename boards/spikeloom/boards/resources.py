@@ -7,7 +7,13 @@ from dataclasses import dataclass, replace
 from spikeloom.boards.cells import RAMCell, choose_ram
 from spikeloom.boards.family import Family
 from spikeloom.rtl_gen.datapath import state_shapes
-from spikeloom.rtl_gen.inventory import MemoryShape, memories, multipliers, varying_bits
+from spikeloom.rtl_gen.inventory import (
+    MemoryShape,
+    Multiplier,
+    memories,
+    multipliers,
+    varying_bits,
+)
 from spikeloom.rtl_gen.link.linked import QUEUE_BYTES
 from spikeloom.rtl_gen.network import Population
 
@@ -62,7 +68,8 @@ def population_resources(population: Population, family: Family) -> PopulationRe
         If the family has no memory of the weight store's style.
     """
     found = dict(_memories(population, family))
-    dsps = sum(family.multiplier.needed(each) for each in multipliers(population))
+    cell = family.multiplier
+    dsps = sum(cell.needed(each) for each in multipliers(population)) if cell else 0
     logic = _logic(population, family, found.values())
     usage = _usage(found.values()) + Counter({"DSPs": dsps, "logic cells": logic})
     return PopulationResources(found, usage)
@@ -110,4 +117,14 @@ def _logic(population: Population, family: Family, found: Iterable[Memory]) -> i
     for each in found:
         if each.cell is None:
             cells += each.shape.bits * (model.constant if each.shape.rom else model.written)
+    if family.multiplier is None:
+        cells += model.product * sum(_added(each) for each in multipliers(population))
     return round(cells)
+
+
+def _added(factors: Multiplier) -> int:
+    """Bits that are added up where a product is logic: a word for each bit of the narrower factor,
+    or each 1 of a constant, but the first."""
+    if factors.constant is not None:
+        return max(0, abs(factors.constant).bit_count() - 1) * factors.a
+    return (min(factors.a, factors.b) - 1) * max(factors.a, factors.b)

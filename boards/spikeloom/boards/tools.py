@@ -22,7 +22,11 @@ class ToolSource:
     name
         The program, and a native one's name on ``PATH``.
     package, function
-        The same tool as WebAssembly: YoWASP's module and what runs it.
+        The same tool from a Python package: the package, and the function in it that runs the tool.
+    origin
+        Who makes the package.
+    arguments
+        Whether the function takes the command line's arguments, or looks at ``sys.argv`` itself.
     oldest
         The oldest native release that is used; ``None`` where a native one belongs to the tool
         before it in the flow, since it is built from the source that that one needs.
@@ -32,6 +36,8 @@ class ToolSource:
     package: str
     function: str
     oldest: tuple[int, int] | None
+    origin: str = "YoWASP"
+    arguments: bool = True
 
 
 YOSYS = ToolSource(
@@ -57,7 +63,7 @@ class FlowTool(Tool):
 
 
 def find_flow_tools(sources: Iterable[ToolSource]) -> dict[str, FlowTool]:
-    """Look for tools: native ones on ``PATH`` that are new enough, else those of YoWASP.
+    """Look for tools: native ones on ``PATH`` that are new enough, else those of Python packages.
 
     Parameters
     ----------
@@ -72,7 +78,7 @@ def find_flow_tools(sources: Iterable[ToolSource]) -> dict[str, FlowTool]:
         else:
             tool = _companion(source.name) if native else None
         native = tool is not None
-        tools[source.name] = tool or _yowasp(source)
+        tools[source.name] = tool or _packaged(source)
     return tools
 
 
@@ -92,11 +98,12 @@ def _companion(name: str) -> FlowTool | None:
     return FlowTool(name, "native", "", (path,)) if path else None
 
 
-def _yowasp(source: ToolSource) -> FlowTool:
+def _packaged(source: ToolSource) -> FlowTool:
     try:
         found = version(source.package)
     except PackageNotFoundError:
         return FlowTool(source.name, None, "pip install 'spikeloom[boards]'", ())
-    package, function = source.package, source.function
-    call = f"import sys, {package} as package; sys.exit(package.{function}(sys.argv[1:]))"
-    return FlowTool(source.name, f"{found} (YoWASP)", "", (sys.executable, "-c", call))
+    module, _, function = f"{source.package}.{source.function}".rpartition(".")
+    arguments = "sys.argv[1:]" if source.arguments else ""
+    call = f"import sys, {module} as module; sys.exit(module.{function}({arguments}))"
+    return FlowTool(source.name, f"{found} ({source.origin})", "", (sys.executable, "-c", call))

@@ -31,31 +31,42 @@ GLOW = 0.04
 two: 44 ms at 24 MHz, 42 ms at 100 MHz."""
 
 
-def board_clock(board: Board, frequency: float | None = None) -> tuple[PLL, int]:
+def board_clock(
+    board: Board, frequency: float | None = None, baud: int | None = None
+) -> tuple[PLL, int]:
     """The loop that makes a board's clock, and the cycles of a bit of its serial line.
 
     Parameters
     ----------
     board
         The board.
-    frequency
-        Clock frequency in Hz; ``None`` is the board's own.
+    frequency, baud
+        Clock frequency in Hz, and bits a second; ``None`` is the board's own.
 
     Raises
     ------
     TypeError, ValueError
-        If the loop or the serial line cannot be set to the frequency.
+        If the loop cannot be set to the frequency, or the serial line's bits would be more than
+        1 % off.
     """
-    pll = board.family.pll(board.oscillator, board.clock if frequency is None else frequency)
-    return pll, uart_divisor(pll.frequency, board.baud)
+    make = board.pll or board.family.pll
+    pll = make(board.oscillator, board.clock if frequency is None else frequency)
+    baud = board.baud if baud is None else baud
+    divisor = uart_divisor(pll.frequency, baud)
+    if abs(divisor * baud / pll.frequency - 1) > 0.01:
+        raise ValueError(
+            f"baud must be within 1 % of what {pll.frequency / 1e6:g} MHz can be divided to, not"
+            f" {baud!r}: the nearest is {pll.frequency / divisor:.0f}"
+        )
+    return pll, divisor
 
 
 class BoardTop(Elaboratable):
     """A network on a board.
 
     The board's oscillator drives a phase-locked loop, which drives everything else. Reset lasts
-    until the loop has locked and for 4096 cycles more; the board's button resets too. One lamp
-    glows for a moment after each spike that is sent, the other shows ``error`` of
+    until the loop has locked and for 4096 cycles more; the board's button resets too, if there is
+    one. One lamp glows for a moment after each spike that is sent, the other shows ``error`` of
     :class:`~spikeloom.rtl_gen.link.serial.SerialNetwork`, which only a reset clears.
 
     Parameters
@@ -64,13 +75,15 @@ class BoardTop(Elaboratable):
         As :class:`~spikeloom.rtl_gen.link.serial.SerialNetwork`'s.
     board
         The board.
-    frequency
-        Clock frequency in Hz; ``None`` is the board's own.
+    frequency, baud
+        Clock frequency in Hz, and bits a second of the serial line; ``None`` is the board's own.
 
     Attributes
     ----------
     frequency : float
         Clock frequency in Hz, as the phase-locked loop makes it.
+    baud : int
+        Bits a second of the serial line.
 
     Raises
     ------
@@ -79,10 +92,17 @@ class BoardTop(Elaboratable):
         are not of events.
     """
 
-    def __init__(self, network: EventNetwork, board: Board, frequency: float | None = None) -> None:
+    def __init__(
+        self,
+        network: EventNetwork,
+        board: Board,
+        frequency: float | None = None,
+        baud: int | None = None,
+    ) -> None:
         self.board = board
-        self._pll, divisor = board_clock(board, frequency)
+        self._pll, divisor = board_clock(board, frequency, baud)
         self.frequency = self._pll.frequency
+        self.baud = board.baud if baud is None else baud
         self._serial = SerialNetwork(network, divisor)
 
     def elaborate(self, platform: Any) -> Module:
@@ -92,10 +112,13 @@ class BoardTop(Elaboratable):
         uart = pin("uart")
         m.submodules.rx = rx = Buffer(Direction.Input, uart.rx)
         m.submodules.tx = tx = Buffer(Direction.Output, uart.tx)
-        m.submodules.button = button = Buffer(Direction.Input, pin(*self.board.button))
+        pressed = Signal()
+        if self.board.button is not None:
+            m.submodules.button = button = Buffer(Direction.Input, pin(*self.board.button))
+            m.d.comb += pressed.eq(button.i)
         m.submodules.spike = spike = Buffer(Direction.Output, pin(*self.board.spike_lamp))
         m.submodules.error = error = Buffer(Direction.Output, pin(*self.board.error_lamp))
-        self._add_clock(m, platform, button.i)
+        self._add_clock(m, platform, pressed)
         m.d.comb += [serial.rx.eq(rx.i), tx.o.eq(serial.tx), error.o.eq(serial.error)]
 
         cycles = 1 << int(GLOW * self.frequency).bit_length()

@@ -37,7 +37,7 @@ def add_parser(commands: Any) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     simulators = list(find_simulators().values())
-    flows = [find_flow_tools(family.tools) for family in FAMILIES]
+    flows = [find_flow_tools(family.tools) for family in FAMILIES if family.tools]
     flow_tools = {name: tool for flow in flows for name, tool in flow.items()}
     tools = [*_packages(), *simulators, *flow_tools.values()]
     if arguments.json:

@@ -32,7 +32,7 @@ from spikeloom.reference.fixed import IntArray
 from spikeloom.reference.network import FixedNetwork
 from spikeloom.rtl_gen.output import write_whole
 
-__all__ = ["add_parser"]
+__all__ = ["add_parser", "add_stimulus_arguments", "read_stimulus"]
 
 _SAMPLES = 4
 """Samples of data whose cycles are predicted."""
@@ -50,19 +50,7 @@ def add_parser(commands: Any) -> None:
         " one, before anything is synthesised. `spikeloom build --plan` builds it.",
     )
     add_design_arguments(parser, lanes=False)
-    parser.add_argument(
-        "data",
-        type=Path,
-        nargs="?",
-        help=f"{DATA_HELP}; by default --calibration's, or random spikes",
-    )
-    add_arguments(parser, VectorOptions)
-    parser.add_argument(
-        "--limit",
-        type=int,
-        metavar="INT",
-        help=f"take the first so many samples of the data (default {_SAMPLES})",
-    )
+    add_stimulus_arguments(parser)
     parser.add_argument(
         "--board",
         choices=sorted(BOARDS),
@@ -90,6 +78,23 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument("--json", action="store_true", help="print the plan as JSON")
     parser.set_defaults(run=_run)
+
+
+def add_stimulus_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what says which input the cycles are predicted for."""
+    parser.add_argument(
+        "data",
+        type=Path,
+        nargs="?",
+        help=f"{DATA_HELP}; by default --calibration's, or random spikes",
+    )
+    add_arguments(parser, VectorOptions)
+    parser.add_argument(
+        "--limit",
+        type=int,
+        metavar="INT",
+        help=f"take the first so many samples of the data (default {_SAMPLES})",
+    )
 
 
 def _lanes(text: str) -> tuple[int, ...]:
@@ -120,7 +125,7 @@ def _run(arguments: argparse.Namespace) -> int:
     tables = read_tables(arguments)
     design = read_design(arguments, tables)
     network = network_top(design, "a neuron array has no layers to plan").network
-    stimulus, source = _stimulus(arguments, tables, network, design.dt)
+    stimulus, source = read_stimulus(arguments, tables, network, design.dt)
     lanes = arguments.lanes
     if lanes is not None and len(lanes) == 1:
         lanes *= len(network.populations)
@@ -146,10 +151,16 @@ def _run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _stimulus(
+def read_stimulus(
     arguments: argparse.Namespace, tables: dict[str, Any], network: FixedNetwork, dt: float
 ) -> tuple[IntArray, str]:
-    """What comes in, and what that is in words."""
+    """What comes in, and what that is in words.
+
+    Raises
+    ------
+    ValueError
+        If the network has several inputs, or the data or an option is wrong.
+    """
     if len(network.inputs) != 1:
         raise ValueError(
             f"a network for a board must have one input, not {', '.join(network.inputs)}"
@@ -177,7 +188,8 @@ def _print(plan: Plan, source: str, arguments: argparse.Namespace) -> None:
     titles += ["cycles a step", "worst", "utilisation"]
     print_table(titles, [_row(each) for each in plan.populations], words=2)
     say()
-    say(f"{plan.board.title}, {plan.board.chip}, at {plan.frequency / 1e6:g} MHz")
+    where = "" if plan.board.built else ", not built here"
+    say(f"{plan.board.title}, {plan.board.chip}, at {plan.frequency / 1e6:g} MHz{where}")
     for name, usage in plan.usage.items():
         about = "about " if name == "logic cells" else ""
         say(f"  {name:<12} {about}{usage.used:,} of {usage.available:,}")

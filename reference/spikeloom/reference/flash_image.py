@@ -1,6 +1,6 @@
 """What is written into a board's flash for a design that loads its weights from there."""
 
-from spikeloom.reference.link_frames import END, MOST_PAYLOAD, NUMBERS, Frame, Order, frame_bytes
+from spikeloom.reference.link_frames import END, MOST_PAYLOAD, NUMBERS, Frame, Order, order_bytes
 
 __all__ = ["FLASH_BYTES", "flash_image", "weight_frames"]
 
@@ -23,7 +23,7 @@ def weight_frames(weights: bytes) -> bytes:
     parts = [weights[k : k + MOST_PAYLOAD] for k in range(0, len(weights), MOST_PAYLOAD)]
     frames = [Frame(Order.RESET, NUMBERS - 1)]
     frames += [Frame(Order.EVENTS, k % NUMBERS, part) for k, part in enumerate(parts)]
-    return b"".join(map(frame_bytes, frames)) + bytes([END])
+    return b"".join(map(order_bytes, frames)) + bytes([END])
 
 
 def flash_image(bitstream: bytes, weights: bytes, offset: int, size: int = FLASH_BYTES) -> bytes:

@@ -4,12 +4,13 @@
 between two delimiters, in which the two bytes that mean something to the line are escaped as in
 SLIP (Romkey, RFC 1055, 1988). The header has the kind in its upper and a number in its lower four
 bits. Before that of an order stands the length of header and payload. The checksum, highest byte
-first, is CRC-16/IBM-3740: polynomial 0x1021, begun with 0xFFFF.
+first, is CRC-16/IBM-3740: polynomial 0x1021, begun with 0xFFFF. In answers a third byte is escaped,
+which a device on SPI sends where it has nothing to say.
 """
 
 import binascii
 import enum
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 __all__ = [
@@ -17,6 +18,8 @@ __all__ = [
     "ESCAPE",
     "ESCAPED_END",
     "ESCAPED_ESCAPE",
+    "ESCAPED_FILL",
+    "FILL",
     "MOST_PAYLOAD",
     "NUMBERS",
     "VERSION",
@@ -29,11 +32,17 @@ __all__ = [
 ]
 
 VERSION = 1
-END, ESCAPE, ESCAPED_END, ESCAPED_ESCAPE = 0xC0, 0xDB, 0xDC, 0xDD
+END, ESCAPE, FILL = 0xC0, 0xDB, 0xFF
+ESCAPED_END, ESCAPED_ESCAPE, ESCAPED_FILL = 0xDC, 0xDD, 0xDE
 NUMBERS = 16
 """Frames to the device are numbered, from 0 to this."""
 MOST_PAYLOAD = 254
 """Bytes that a frame to the device carries at most."""
+
+
+_ORDER_ESCAPES = {ESCAPE: ESCAPED_ESCAPE, END: ESCAPED_END}
+_ANSWER_ESCAPES = {**_ORDER_ESCAPES, FILL: ESCAPED_FILL}
+"""What stands behind an ESCAPE instead of a byte; the ESCAPE itself is the first to be escaped."""
 
 
 class Order(enum.IntEnum):
@@ -104,7 +113,7 @@ def order_bytes(order: Frame) -> bytes:
         raise ValueError(
             f"payload must have at most {MOST_PAYLOAD} bytes, not {len(order.payload)}"
         )
-    return _framed(bytes([1 + len(order.payload)]) + _body(order))
+    return _framed(bytes([1 + len(order.payload)]) + _body(order), _ORDER_ESCAPES)
 
 
 def answer_bytes(answer: Frame) -> bytes:
@@ -115,7 +124,7 @@ def answer_bytes(answer: Frame) -> bytes:
     ValueError
         If the kind or the number does not fit the header.
     """
-    return _framed(_body(answer))
+    return _framed(_body(answer), _ANSWER_ESCAPES)
 
 
 def _body(frame: Frame) -> bytes:
@@ -125,11 +134,11 @@ def _body(frame: Frame) -> bytes:
     return bytes([frame.kind << 4 | frame.number]) + frame.payload
 
 
-def _framed(body: bytes) -> bytes:
+def _framed(body: bytes, escapes: Mapping[int, int]) -> bytes:
     body += binascii.crc_hqx(body, 0xFFFF).to_bytes(2)
-    escaped = body.replace(bytes([ESCAPE]), bytes([ESCAPE, ESCAPED_ESCAPE]))
-    escaped = escaped.replace(bytes([END]), bytes([ESCAPE, ESCAPED_END]))
-    return bytes([END]) + escaped + bytes([END])
+    for byte, escaped in escapes.items():
+        body = body.replace(bytes([byte]), bytes([ESCAPE, escaped]))
+    return bytes([END]) + body + bytes([END])
 
 
 class FrameReader:
@@ -155,11 +164,12 @@ class FrameReader:
         self.broken = 0
         self._most = most
         self._orders = orders
+        self._fill = b"" if orders else bytes([FILL])
         self._held = bytearray()
 
     def feed(self, data: bytes) -> Iterator[Frame]:
         """Take bytes, and give the frames that end in them."""
-        *ended, rest = data.split(bytes([END]))
+        *ended, rest = data.translate(None, self._fill).split(bytes([END]))
         for part in ended:
             self._hold(part)
             body, self._held = bytes(self._held), bytearray()
@@ -176,7 +186,7 @@ class FrameReader:
         self._held += part[: self._most + 1 - len(self._held)]
 
     def _frame(self, escaped: bytes) -> Frame | None:
-        body = _unescaped(escaped)
+        body = _unescaped(escaped, _ORDER_ESCAPES if self._orders else _ANSWER_ESCAPES)
         if body is None or binascii.crc_hqx(body, 0xFFFF):
             return None
         if self._orders:
@@ -186,9 +196,9 @@ class FrameReader:
         return Frame(body[0] >> 4, body[0] & 15, body[1:-2]) if len(body) > 2 else None
 
 
-def _unescaped(escaped: bytes) -> bytes | None:
+def _unescaped(escaped: bytes, escapes: Mapping[int, int]) -> bytes | None:
     first, *parts = escaped.split(bytes([ESCAPE]))
-    meant = {ESCAPED_END: END, ESCAPED_ESCAPE: ESCAPE}
+    meant = {second: byte for byte, second in escapes.items()}
     if any(not part or part[0] not in meant for part in parts):
         return None
     return first + b"".join(bytes([meant[part[0]]]) + part[1:] for part in parts)

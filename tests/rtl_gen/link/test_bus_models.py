@@ -19,11 +19,12 @@ from spikeloom.reference.link_frames import (
     Frame,
     FrameReader,
     Order,
-    frame_bytes,
+    order_bytes,
 )
 from spikeloom.reference.simulate import run_fixed
 from spikeloom.rtl_gen.emit import emit_verilog
 from spikeloom.rtl_gen.link.flash import FlashReader
+from spikeloom.rtl_gen.link.linked import LinkedNetwork
 from spikeloom.rtl_gen.link.serial import SerialNetwork
 from spikeloom.rtl_gen.link.spi import SPIPeripheral
 from spikeloom.rtl_gen.network import NetworkTop
@@ -108,7 +109,8 @@ def test_serial_port(tmp_path: Path, network_of: Any, raster_of: Any) -> None:
     raster = raster_of(rng, 2, 4, 6, 1)
     expected = run_fixed(net, raster).output
     assert 0 < expected.sum() < expected.size
-    dut = SerialNetwork(NetworkTop(net, (4, 3)), 8)
+    linked = LinkedNetwork(NetworkTop(net, (4, 3)))
+    dut = SerialNetwork(linked, 8)
     events = encode_events(raster_to_events(raster), 6)
     parts = [events[k : k + MOST_PAYLOAD // 8] for k in range(0, len(events), MOST_PAYLOAD // 8)]
     frames = [Frame(Order.IDENTIFY, 4)]
@@ -118,7 +120,7 @@ def test_serial_port(tmp_path: Path, network_of: Any, raster_of: Any) -> None:
         "bit": 400,
         "period": 50,
         "errors": [-2, 0, 2],
-        "send": list(b"".join(map(frame_bytes, frames))),
+        "send": list(b"".join(map(order_bytes, frames))),
         "answers": str(tmp_path),
     }
     assert len(frames) <= 15
@@ -130,7 +132,7 @@ def test_serial_port(tmp_path: Path, network_of: Any, raster_of: Any) -> None:
         assert reader.broken == 0
         others = [each for each in answers if each.kind != Answer.EVENTS]
         assert others == [
-            Frame(Answer.IDENTITY, 4, dut.identity),
+            Frame(Answer.IDENTITY, 4, linked.identity),
             *(Frame(Answer.DONE, each.number) for each in frames[1:-1]),
             Frame(Answer.STATUS, frames[-1].number, b"\0"),
         ]

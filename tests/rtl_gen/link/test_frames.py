@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from spikeloom.reference.link_frames import (
     END,
     MOST_PAYLOAD,
+    Answer,
     Frame,
     FrameReader,
     Order,
@@ -21,7 +22,7 @@ from spikeloom.reference.link_frames import (
 )
 from spikeloom.rtl_gen.link.frames import FrameReceiver, FrameSender
 
-SPECIAL = bytes([0xC0, 0xDB, 0xDC, 0xDD, 0x00])
+SPECIAL = bytes([0xC0, 0xDB, 0xDC, 0xDD, 0xDE, 0xFF, 0x00])
 
 
 def draw_payload(rng: random.Random, most: int = 40) -> bytes:
@@ -46,13 +47,13 @@ def test_checksum_of_the_catalogue() -> None:
 
 
 def test_bytes_by_hand() -> None:
-    """Header 0x2C, a payload of an END and an ESCAPE, and of an order the length 3 before."""
-    body = bytes([0x2C, 0xC0, 0xDB])
+    """Header 0x2C, a payload of all that is escaped, and of an order the length 4 before."""
+    body = bytes([0x2C, 0xC0, 0xDB, 0xFF])
     wire = bytes([0x2C, 0xDB, 0xDC, 0xDB, 0xDD])
-    for length, made in ((b"", answer_bytes), (b"\3", order_bytes)):
+    for length, fill, made in ((b"", b"\xdb\xde", answer_bytes), (b"\4", b"\xff", order_bytes)):
         crc = naive_crc(length + body)
-        assert not {0xC0, 0xDB} & set(crc)
-        assert made(Frame(2, 12, body[1:])) == b"\xc0" + length + wire + crc + b"\xc0"
+        assert not {0xC0, 0xDB, 0xFF} & set(crc)
+        assert made(Frame(2, 12, body[1:])) == b"\xc0" + length + wire + fill + crc + b"\xc0"
 
 
 def test_wrong_frames() -> None:
@@ -87,11 +88,19 @@ def test_reader_refuses_what_is_nothing() -> None:
     """Wrong lengths, wrong escapes and the empty body, all with the right checksum."""
     for body, orders in ((b"\1\x20?", True), (b"\3\x20?", True), (b"", False), (b"\1", True)):
         reader = FrameReader(100, orders=orders)
-        assert not list(reader.feed(body + naive_crc(body) + bytes([END])))
+        wire = body + naive_crc(body)
+        wire = wire if orders else wire.replace(b"\xff", b"\xdb\xde")
+        assert not list(reader.feed(wire + bytes([END])))
         assert reader.broken == 1
     strange = answer_bytes(Frame(2, 1, b"\xc0")).replace(b"\xdb\xdc", b"\xdb?")
     reader = FrameReader(100)
     assert not list(reader.feed(strange))
+
+
+def test_answers_have_fill_between_their_bytes() -> None:
+    answer = Frame(Answer.STATUS, 3, b"\xff\xdb")
+    filled = b"".join(bytes([byte, 0xFF, 0xFF]) for byte in answer_bytes(answer))
+    assert list(FrameReader(100).feed(filled)) == [answer]
 
 
 def test_reader_holds_no_more_than_a_frame() -> None:

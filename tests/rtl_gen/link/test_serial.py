@@ -35,7 +35,7 @@ from spikeloom.reference.network import FixedInput, FixedNetwork
 from spikeloom.reference.scenario import Scenario
 from spikeloom.reference.simulate import run_fixed
 from spikeloom.rtl_gen.events import event_stream
-from spikeloom.rtl_gen.link.linked import identity, weight_bytes
+from spikeloom.rtl_gen.link.linked import LinkedNetwork, identity, weight_bytes
 from spikeloom.rtl_gen.link.serial import SerialNetwork
 from spikeloom.rtl_gen.network import NetworkTop
 from spikeloom.rtl_gen.weights import WeightStore
@@ -50,6 +50,10 @@ def small_network(most: int = 1) -> FixedNetwork:
     return network(
         {"in": FixedInput(shape=(10,), high=most)}, {"hidden": hidden, "out": out}, "out"
     )
+
+
+def serial(top: Any, monitor: bool = False) -> SerialNetwork:
+    return SerialNetwork(LinkedNetwork(top, monitor), DIVISOR)
 
 
 def converse(
@@ -93,7 +97,7 @@ def test_equals_golden_model(line_levels: Any, line_bytes: Any) -> None:
     raster = draw_stimulus(random.Random(1), net, 2, 6)["in"]
     expected = run_fixed(net, raster).output
     assert expected.sum() > 0
-    dut = SerialNetwork(NetworkTop(net, 2), DIVISOR)
+    dut = serial(NetworkTop(net, 2))
     frames = [Frame(Order.IDENTIFY, 7), *orders(encode_events(raster_to_events(raster), 10), 8)]
     wire = b"".join(map(order_bytes, frames))
     answers, spikes = converse(dut, line_levels(wire, DIVISOR), line_bytes, 10_000)
@@ -129,7 +133,7 @@ def test_weights_again_after_a_reset(line_levels: Any, line_bytes: Any) -> None:
     begun = orders(weights[: len(weights) // 4 * 2], 1)
     rest = orders(weights + events, 3 + len(begun))
     frames = [Frame(Order.IDENTIFY, 0), *begun, Frame(Order.RESET, 2 + len(begun)), *rest]
-    dut = SerialNetwork(top, DIVISOR)
+    dut = serial(top)
     assert dut.linked.identity[1] == 1
     wire = b"".join(map(order_bytes, frames))
     answers, _ = converse(dut, line_levels(wire, DIVISOR), line_bytes, 10_000)
@@ -151,7 +155,7 @@ def test_nonsense_has_no_effect(line_levels: Any, line_bytes: Any) -> None:
     levels += line_levels(order_bytes(replace(first, number=9)), DIVISOR)
     levels += line_levels(b"".join(map(order_bytes, frames)), DIVISOR)
     levels += line_levels(order_bytes(Frame(Order.STATUS, len(frames) + 1)), DIVISOR)
-    dut = SerialNetwork(NetworkTop(net, 2), DIVISOR)
+    dut = serial(NetworkTop(net, 2))
     answers, _ = converse(dut, levels, line_bytes, 10_000)
     refused = [each.number for each in answers if each.kind == Answer.REFUSED]
     assert set(refused) == {1}
@@ -165,7 +169,7 @@ def test_status_of_an_illegal_event(line_levels: Any, line_bytes: Any) -> None:
     illegal = encode_events([(3, 0, 0)], 10)
     frames = [Frame(Order.EVENTS, 0, illegal), Frame(Order.STATUS, 1), Frame(Order.RESET, 2)]
     frames += [Frame(Order.STATUS, 3), Frame(9, 4, b"what?"), Frame(Order.IDENTIFY, 5, b"more")]
-    dut = SerialNetwork(NetworkTop(small_network(), 2), DIVISOR)
+    dut = serial(NetworkTop(small_network(), 2))
     wire = b"".join(map(order_bytes, frames))
     answers, _ = converse(dut, line_levels(wire, DIVISOR), line_bytes, 6000)
     assert answers == [
@@ -192,7 +196,7 @@ def test_potentials_and_counters(line_levels: Any, line_bytes: Any) -> None:
         frames.append(Frame(Order.POTENTIALS, len(frames), bytes([asked])))
     frames += [Frame(Order.COUNTERS, len(frames)), Frame(Order.RESET, len(frames) + 1)]
     frames.append(Frame(Order.COUNTERS, len(frames)))
-    dut = SerialNetwork(top, DIVISOR, monitor=True)
+    dut = serial(top, monitor=True)
     assert dut.linked.identity[1] == 2
     first, second = frames[: len(frames) - 6], frames[len(frames) - 6 :]
     levels = line_levels(b"".join(map(order_bytes, first)), DIVISOR) + [1] * 3000
@@ -226,14 +230,14 @@ class Deaf(wiring.Component):
 
 def test_wrong_divisor() -> None:
     with pytest.raises(ValueError, match=r"^divisor must be at least 8, not 1$"):
-        SerialNetwork(Deaf(), 1)
+        SerialNetwork(LinkedNetwork(Deaf()), 1)
 
 
 def test_wrong_network() -> None:
     wrong = Deaf()
     wrong.o = stream.Signature(8).create()
     with pytest.raises(TypeError, match=r"^port o of the network must carry events, not unsigned"):
-        SerialNetwork(wrong, DIVISOR)
+        serial(wrong)
 
 
 @pytest.mark.parametrize(
@@ -243,15 +247,15 @@ def test_several_inputs_or_outputs(make: Make, message: str) -> None:
     top = NetworkTop(make(random.Random(1)), 2)
     rule = "^a network on a line must have one input and one output, "
     with pytest.raises(ValueError, match=rf"{rule}{message}$"):
-        SerialNetwork(top, DIVISOR)
+        serial(top)
 
 
 def test_nothing_to_monitor() -> None:
     with pytest.raises(ValueError, match=r"^a monitor must have a NetworkTop whose potentials"):
-        SerialNetwork(Deaf(), DIVISOR, monitor=True)
+        serial(Deaf(), monitor=True)
 
 
 def test_weights_wider_than_events() -> None:
     top = NetworkTop(small_network(), (4, 3), (WeightStore.LOADED_BLOCK, WeightStore.SPRAM))
     with pytest.raises(ValueError, match="events of 5 bits must be of so many, not"):
-        SerialNetwork(top, DIVISOR)
+        serial(top)

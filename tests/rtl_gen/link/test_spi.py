@@ -10,10 +10,9 @@ from amaranth.hdl import Module
 from amaranth.lib.wiring import connect
 from amaranth.sim import Simulator
 
-from spikeloom.reference.link_fill import FILL, FillReader
-from spikeloom.reference.link_frames import Frame, FrameReader
+from spikeloom.reference.link_frames import FILL, Frame, FrameReader
 from spikeloom.rtl_gen.link.frames import FrameSender
-from spikeloom.rtl_gen.link.spi import FillEscaper, SPIPeripheral
+from spikeloom.rtl_gen.link.spi import SPIPeripheral
 
 IDLE = 0xC0
 CHANGED = 9
@@ -291,27 +290,12 @@ def test_clock_of_others() -> None:
     assert seen == [[1, 0, 0, 0]] * 200
 
 
-@pytest.mark.parametrize("seed", range(2))
-def test_fill_escaper(bench: Any, seed: int) -> None:
-    rng = random.Random(seed)
-    data = [rng.choice([0xFF, 0xDB, 0xDE, rng.randrange(256)]) for _ in range(300)]
-    dut = FillEscaper()
-    b = bench(dut, seed=seed)
-    b.source(dut.i, data, chance=0.7)
-    sink = b.sink(dut.o, chance=0.6)
-    expected = bytes(data).replace(b"\xff", b"\xdb\xde")
-    b.run_until(lambda: len(sink.words) >= len(expected), spare=20)
-    assert bytes(sink.get()) == expected
-
-
 def test_frames_with_gaps() -> None:
     """Words of frames come with long gaps within frames; the host finds the frames whole."""
     m = Module()
     m.submodules.sender = sender = FrameSender()
-    m.submodules.escaper = escaper = FillEscaper()
     m.submodules.spi = spi = SPIPeripheral(FILL)
-    connect(m, sender.o, escaper.i)
-    connect(m, escaper.o, spi.i)
+    connect(m, sender.o, spi.i)
     rng = random.Random(7)
     special = [0xC0, 0xDB, 0xDC, 0xDE, 0xFF]
     frames = [
@@ -344,5 +328,5 @@ def test_frames_with_gaps() -> None:
     first = read.index(0xC0)
     assert FILL in read[:first].strip(bytes([FILL]))
     reader = FrameReader(1000)
-    assert list(reader.feed(FillReader().feed(read))) == frames
+    assert list(reader.feed(read)) == frames
     assert reader.broken == 0

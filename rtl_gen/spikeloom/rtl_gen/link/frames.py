@@ -17,6 +17,7 @@ from spikeloom.reference.link_frames import (
     ESCAPE,
     ESCAPED_END,
     ESCAPED_ESCAPE,
+    FILL,
     Order,
 )
 from spikeloom.rtl_gen.memory import UNMET
@@ -212,7 +213,7 @@ class FrameSender(wiring.Component):
         m.d.comb += [
             # A checksum of which its own high byte is taken moves up by a byte.
             byte.eq(Mux(body, self.i.p.byte, crc.crc[8:])),
-            special.eq((byte == END) | (byte == ESCAPE)),
+            special.eq((byte == END) | (byte == ESCAPE) | (byte == FILL)),
             self.o.valid.eq(~body | self.i.valid),
             moves.eq(self.o.valid & self.o.ready),
             # A byte has passed when it, or the second half of its escape, is taken.
@@ -229,7 +230,8 @@ class FrameSender(wiring.Component):
         with m.Elif(~escaped):
             m.d.comb += self.o.payload.eq(ESCAPE)
         with m.Else():
-            m.d.comb += self.o.payload.eq(Cat(byte[0], Const(0, 1)) | Const(ESCAPED_END, 8))
+            # Its two lowest bits are 0, 1 and 2 for the three.
+            m.d.comb += self.o.payload.eq(Cat(byte[0] & ~byte[2], byte[2], Const(ESCAPED_END >> 2)))
         with m.If(moves & ~end):
             m.d.sync += escaped.eq(special & ~escaped)
         with m.Switch(phase):

@@ -1,13 +1,31 @@
-"""A network behind a serial line."""
+"""Lines between a host and a network that takes orders: an asynchronous one, and SPI."""
+
+from typing import Any, Protocol
 
 from amaranth.hdl import Module, Signal
-from amaranth.lib import wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect
 
-from spikeloom.rtl_gen.link.linked import EventNetwork, LinkedNetwork
+from spikeloom.reference.link_frames import FILL
+from spikeloom.rtl_gen.link.spi import SPIPeripheral
 from spikeloom.rtl_gen.link.uart import UARTReceiver, UARTTransmitter
 
-__all__ = ["SerialNetwork"]
+__all__ = ["Linked", "SPINetwork", "SerialNetwork"]
+
+_STATE = ("spike", "error", "loaded")
+
+
+class Linked(Protocol):
+    """A :class:`~spikeloom.rtl_gen.link.linked.LinkedNetwork`, or one with something around it."""
+
+    i: stream.Interface
+    o: stream.Interface
+    broken: Signal
+    spike: Signal
+    error: Signal
+    loaded: Signal
+
+    def elaborate(self, platform: object) -> Module: ...
 
 
 class SerialNetwork(wiring.Component):
@@ -15,8 +33,8 @@ class SerialNetwork(wiring.Component):
 
     Parameters
     ----------
-    network, monitor
-        As :class:`~spikeloom.rtl_gen.link.linked.LinkedNetwork`'s.
+    linked
+        The network.
     divisor
         Clock cycles of a bit, at least 8.
 
@@ -30,8 +48,7 @@ class SerialNetwork(wiring.Component):
     Raises
     ------
     TypeError, ValueError
-        If the divisor is not an integer of at least 8, or as
-        :class:`~spikeloom.rtl_gen.link.linked.LinkedNetwork`.
+        If the divisor is not an integer of at least 8.
     """
 
     rx: Signal
@@ -40,27 +57,76 @@ class SerialNetwork(wiring.Component):
     error: Signal
     loaded: Signal
 
-    def __init__(self, network: EventNetwork, divisor: int, monitor: bool = False) -> None:
+    def __init__(self, linked: Linked, divisor: int) -> None:
         self._receiver = UARTReceiver(divisor)
         self._transmitter = UARTTransmitter(divisor)
-        self.linked = LinkedNetwork(network, monitor)
-        super().__init__(
-            {"rx": In(1), "tx": Out(1), "spike": Out(1), "error": Out(1), "loaded": Out(1)}
-        )
+        self._linked = linked
+        super().__init__({"rx": In(1), "tx": Out(1), **{name: Out(1) for name in _STATE}})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.receiver = receiver = self._receiver
         m.submodules.transmitter = transmitter = self._transmitter
-        m.submodules.linked = linked = self.linked
-        connect(m, receiver.o, linked.i)
-        connect(m, linked.o, transmitter.i)
-        m.d.comb += [
-            receiver.rx.eq(self.rx),
-            self.tx.eq(transmitter.tx),
-            linked.broken.eq(receiver.broken),
-            self.spike.eq(linked.spike),
-            self.error.eq(linked.error),
-            self.loaded.eq(linked.loaded),
-        ]
+        m.d.comb += [receiver.rx.eq(self.rx), self.tx.eq(transmitter.tx)]
+        _connect(m, self, self._linked, receiver.o, transmitter.i, receiver.broken)
         return m
+
+
+class SPINetwork(wiring.Component):
+    """A network that is the peripheral of an SPI host, in mode 0.
+
+    Where it has nothing to say it sends :data:`~spikeloom.reference.link_frames.FILL`.
+
+    Parameters
+    ----------
+    linked
+        The network.
+
+    Members
+    -------
+    sck, copi, cs, cipo
+        As :class:`~spikeloom.rtl_gen.link.spi.SPIPeripheral`'s.
+    spike, error, loaded
+        As :class:`~spikeloom.rtl_gen.link.linked.LinkedNetwork`'s.
+    """
+
+    sck: Signal
+    copi: Signal
+    cs: Signal
+    cipo: Signal
+    spike: Signal
+    error: Signal
+    loaded: Signal
+
+    def __init__(self, linked: Linked) -> None:
+        self._peripheral = SPIPeripheral(FILL)
+        self._linked = linked
+        pins = {"sck": In(1), "copi": In(1), "cs": In(1, init=1), "cipo": Out(1)}
+        super().__init__({**pins, **{name: Out(1) for name in _STATE}})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.peripheral = peripheral = self._peripheral
+        m.d.comb += [
+            peripheral.sck.eq(self.sck),
+            peripheral.copi.eq(self.copi),
+            peripheral.cs.eq(self.cs),
+            self.cipo.eq(peripheral.cipo),
+        ]
+        _connect(m, self, self._linked, peripheral.o, peripheral.i, peripheral.broken)
+        return m
+
+
+def _connect(
+    m: Module,
+    outer: Any,
+    linked: Linked,
+    received: stream.Interface,
+    sent: stream.Interface,
+    broken: Signal,
+) -> None:
+    m.submodules.linked = linked
+    connect(m, received, linked.i)
+    connect(m, linked.o, sent)
+    m.d.comb += linked.broken.eq(broken)
+    m.d.comb += [getattr(outer, name).eq(getattr(linked, name)) for name in _STATE]

@@ -5,44 +5,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.cdc import FFSynchronizer  # type: ignore[import-untyped]
 from amaranth.lib.wiring import In, Out
 
-from spikeloom.reference.link_fill import ESCAPED_FILL, FILL
-from spikeloom.reference.link_frames import ESCAPE
-
-__all__ = ["FillEscaper", "SPIPeripheral"]
-
-
-class FillEscaper(wiring.Component):
-    """Escapes the byte that an idle line sends, so that it means nothing wherever it is.
-
-    Stands behind the sender of frames, whose stream pauses within frames too; the host's side is
-    :mod:`spikeloom.reference.link_fill`. No latency.
-
-    Members
-    -------
-    i
-        Bytes of frames.
-    o
-        The same, and two for each :data:`~spikeloom.reference.link_fill.FILL`.
-    """
-
-    i: stream.Interface
-    o: stream.Interface
-
-    def __init__(self) -> None:
-        super().__init__({"i": In(stream.Signature(8)), "o": Out(stream.Signature(8))})
-
-    def elaborate(self, platform: object) -> Module:
-        m = Module()
-        special, escaped = Signal(), Signal()
-        m.d.comb += [
-            special.eq(self.i.p == FILL),
-            self.o.valid.eq(self.i.valid),
-            self.i.ready.eq(self.o.ready & (escaped | ~special)),
-            self.o.p.eq(Mux(special, Mux(escaped, ESCAPED_FILL, ESCAPE), self.i.p)),
-        ]
-        with m.If(self.o.valid & self.o.ready):
-            m.d.sync += escaped.eq(special & ~escaped)
-        return m
+__all__ = ["SPIPeripheral"]
 
 
 class SPIPeripheral(wiring.Component):
