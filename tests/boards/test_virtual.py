@@ -135,7 +135,7 @@ def test_ecp5_equals_golden_model(network, tmp_path: Path) -> None:
 
 
 def test_garbage_is_nothing(network, icebreaker: VirtualBoard) -> None:
-    garbage = np.random.default_rng(5).integers(0, 256, 20_000, dtype=np.uint8).tobytes()
+    garbage = np.random.default_rng(5).integers(0, 256, 6_000, dtype=np.uint8).tobytes()
     with icebreaker.run() as board, Host(board.path) as host:
         host.line.write(garbage + order_bytes(Frame(Order.STATUS, 0))[:1])
         assert host.ask(Frame(Order.IDENTIFY, 0), Answer.IDENTITY).payload[0] == 1

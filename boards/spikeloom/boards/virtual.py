@@ -254,15 +254,22 @@ def compile_virtual(
     MissingToolError
         If a tool is missing.
     SimulationError
-        If a tool fails; the message names the log.
+        If a tool fails; the message has its first error.
     ValueError
         If one of the folders is not ours, the file of waveforms is of another kind, or there are
-        no models for the board's netlist.
+        no models of the family's cells.
     """
     check_output(out_folder, _KIND)
     if trace is not None and trace.suffix != ".vcd":
         raise ValueError(f"waveforms must go to a .vcd file, not {trace}")
     board, frequency, text = _read_build(build_folder, netlist)
+    family = board.family.name
+    known = _VENDOR_CELLS if netlist else _CELLS
+    if family not in known:
+        raise ValueError(
+            f"a {'netlist' if netlist else 'board'} must be of {' or '.join(known)} to be"
+            f" simulated, not of {family}, whose cells have no complete models"
+        )
     _, divisor = board_clock(board, frequency)
     try:
         ports = (netlist_ports if netlist else rtlil_ports)(text)
@@ -276,21 +283,16 @@ def compile_virtual(
         _DESIGN[netlist]: text,
         "top.ys": f"{_SCRIPT[netlist]}write_verilog -noattr -extmem top.v\n",
         "virtual_board.v": top,
-        **{name: _model(name) for name in ("locks.v", _CELLS[board.family.name], _MAIN)},
+        **{name: _model(name) for name in ("locks.v", _CELLS[family], _MAIN)},
     }
     libraries = _vendor_cells(board, yosys)
-    if netlist and not libraries:
-        raise ValueError(
-            f"a netlist must be of {' or '.join(_VENDOR_CELLS)} to be simulated, not"
-            f" of {board.family.name}, whose cells have no complete models"
-        )
     sources |= {path.name: path.read_text(encoding="utf-8") for path in libraries}
     command = [
-        *("verilator", "--cc", "--exe", "--build", "-j", "2", "-O3", "--x-assign", "fast"),
+        *("verilator", "--cc", "--exe", "--build", "-j", "0", "-O3", "--x-assign", "fast"),
         *("--no-timing", "-Wno-fatal", "-Wno-lint", *(["--trace-vcd"] if trace else [])),
         *("+define+NO_ICE40_DEFAULT_ASSIGNMENTS", "-MAKEFLAGS", _MAKE),
         *("--prefix", "Vboard", "--top-module", "virtual_board", "--Mdir", ".", "-o", _PROGRAM),
-        *("virtual_board.v", "top.v", "locks.v", _CELLS[board.family.name], _MAIN),
+        *("virtual_board.v", "top.v", "locks.v", _CELLS[family], _MAIN),
         *(word for path in libraries for word in ("-v", path.name)),
     ]
     inputs = _digest(json.dumps([sources, command, yosys.found, verilator]).encode())
@@ -311,14 +313,15 @@ def compile_virtual(
 
 def _read_build(folder: Path, netlist: bool) -> tuple[Board, float, str]:
     """Board, clock frequency and design of a build."""
+    wrong = f"{folder} must be a folder that `spikeloom build` wrote, but"
     try:
         facts = json.loads((folder / "build.json").read_text(encoding="utf-8"))
         text = (folder / _DESIGN[netlist]).read_text(encoding="utf-8")
         return BOARDS[facts["board"]], float(facts["frequency"]), text
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ValueError(
-            f"{folder} must be a folder that `spikeloom build` wrote, but {error!r}"
-        ) from None
+    except OSError as error:
+        raise ValueError(f"{wrong} {error}") from None
+    except (ValueError, KeyError, TypeError):
+        raise ValueError(f"{wrong} its build.json is damaged or of another version") from None
 
 
 def _tools() -> tuple[FlowTool, str]:

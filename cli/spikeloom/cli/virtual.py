@@ -40,7 +40,8 @@ def add_parser(commands: Any) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    folder: Path = arguments.folder / "sim" / ("netlist" if arguments.netlist else "virtual")
+    name = ("netlist" if arguments.netlist else "virtual") + "-trace" * bool(arguments.trace)
+    folder: Path = arguments.folder / "sim" / name
     with progress(quiet=arguments.json) as bars, task(bars, "board in Verilator"):
         board = compile_virtual(
             arguments.folder, folder, netlist=arguments.netlist, trace=arguments.trace
