@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from spikeloom.boards.board import BOARDS
-from spikeloom.boards.top import BoardTop
+from spikeloom.boards.top import BoardTop, HostLink
 from spikeloom.rtl_gen.network import NetworkTop
 
 boards = pytest.mark.parametrize("board", BOARDS.values(), ids=BOARDS)
@@ -26,7 +26,7 @@ import hashlib
 import sys
 import numpy as np
 from spikeloom.boards.board import BOARDS
-from spikeloom.boards.top import BoardTop
+from spikeloom.boards.top import BoardTop, HostLink
 from spikeloom.reference.fixed import QFormat
 from spikeloom.reference.dense import FixedDense, fixed_stack
 from spikeloom.reference.network import FixedNetwork
@@ -65,7 +65,9 @@ def test_init(network: NetworkTop, board) -> None:
 @boards
 def test_baud(network: NetworkTop, board) -> None:
     assert BoardTop(network, board).baud == board.baud
-    assert BoardTop(network, board, baud=board.fastest_baud).baud == board.fastest_baud
+    assert (
+        BoardTop(network, board, link=HostLink(baud=board.fastest_baud)).baud == board.fastest_baud
+    )
 
 
 @pytest.mark.parametrize(
@@ -79,7 +81,7 @@ def test_baud(network: NetworkTop, board) -> None:
 )
 def test_wrong_baud(network: NetworkTop, baud: int, complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
-        BoardTop(network, BOARDS["icebreaker"], baud=baud)
+        BoardTop(network, BOARDS["icebreaker"], link=HostLink(baud=baud))
 
 
 @boards

@@ -9,6 +9,7 @@ import pytest
 
 from spikeloom.boards.board import BOARDS
 from spikeloom.boards.flow import build
+from spikeloom.boards.top import HostLink
 from spikeloom.boards.vivado import write_project
 from spikeloom.rtl_gen.network import NetworkTop
 
@@ -21,7 +22,9 @@ def network(dense_network) -> NetworkTop:
 
 
 def test_project(network, tmp_path: Path) -> None:
-    project = write_project(network, ARTY, tmp_path / "out", frequency=75e6, baud=3_000_000)
+    project = write_project(
+        network, ARTY, tmp_path / "out", frequency=75e6, link=HostLink(baud=3_000_000)
+    )
     assert (project.frequency, project.baud) == (75e6, 3_000_000)
     files = {"top.v", "top.xdc", "top.tcl", "build.json", ".spikeloom"}
     assert set(os.listdir(project.folder)) == files
@@ -58,7 +61,7 @@ def test_slack_is_looked_at_before_the_bitstream(network, tmp_path: Path) -> Non
 
 def test_another_project_replaces_it(network, tmp_path: Path) -> None:
     for baud in (1_000_000, 2_000_000):
-        project = write_project(network, ARTY, tmp_path / "out", baud=baud)
+        project = write_project(network, ARTY, tmp_path / "out", link=HostLink(baud=baud))
     assert json.loads((project.folder / "build.json").read_text())["baud"] == 2_000_000
 
 

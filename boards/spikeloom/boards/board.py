@@ -51,7 +51,10 @@ class Board:
     hint
         What a user must have done before the board works; empty if nothing.
     spi
-        The port of SPI to a host; ``None`` where the design has none.
+        The connector at which a host can be with SPI; ``None`` where there is none.
+    flash
+        Bytes of the flash that a design can read weights from; ``None`` where it cannot, or needs
+        none since all of its memories are configured.
     button
         The button that resets; ``None`` where there is none.
     spike_lamp, error_lamp
@@ -82,6 +85,7 @@ class Board:
     wires: tuple[str, str] | None = None
     hint: str = ""
     spi: Pin | None = None
+    flash: int | None = None
     button: Pin | None
     spike_lamp: Pin
     error_lamp: Pin
@@ -119,6 +123,17 @@ def _lines(receive: str, send: str, attributes: Attrs) -> Resource:
     """A serial line on header pins."""
     lines = Subsignal("rx", Pins(receive, dir="i")), Subsignal("tx", Pins(send, dir="o"))
     return Resource("uart", 0, *lines, attributes)
+
+
+def _pmod_spi(number: int, attributes: Attrs) -> Resource:
+    """A connector of six pins for SPI, the board being the peripheral: Digilent, Pmod Interface
+    Specification 1.2, type 2."""
+    pins = (("cs", PinsN, "1"), ("copi", Pins, "2"), ("cipo", Pins, "3"), ("clk", Pins, "4"))
+    lines = (
+        Subsignal(name, kind(pin, dir="o" if name == "cipo" else "i", conn=("pmod", number)))
+        for name, kind, pin in pins
+    )
+    return Resource("host_spi", 0, *lines, attributes)
 
 
 def _lamps(spike: str, error: str, attributes: Attrs) -> tuple[Resource, Resource]:
@@ -179,9 +194,12 @@ BOARDS = {
             clock=24e6,
             baud=1_000_000,
             fastest_baud=3_000_000,
+            spi=("host_spi", 0),
+            flash=1 << 24,
             button=("button", 0),
             spike_lamp=("led_g", 0),
             error_lamp=("led_r", 0),
+            resources=(_pmod_spi(0, _SB),),
             platform="amaranth_boards.icebreaker:ICEBreakerPlatform",
         ),
         # The same chip. Board: tinyVision.ai, UPduino v3 documentation and pin list. The chip's own
@@ -207,6 +225,7 @@ BOARDS = {
             fastest_baud=3_000_000,
             wires=("gpio_23", "gpio_25"),
             hint="solder the jumper OSC, which brings the board's 12 MHz to gpio_20",
+            flash=1 << 22,
             button=None,
             spike_lamp=("lamp", 0),
             error_lamp=("lamp", 1),
@@ -282,9 +301,11 @@ BOARDS = {
             clock=100e6,
             baud=1_000_000,
             fastest_baud=4_000_000,
+            spi=("host_spi", 0),
             button=("rst", 0),
             spike_lamp=("led", 0),
             error_lamp=("led", 3),
+            resources=(_pmod_spi(0, Attrs(IOSTANDARD="LVCMOS33")),),
             platform="amaranth_boards.arty_a7:ArtyA7_35Platform",
         ),
         # Chip: as of the ULX3S, and nextpnr's own count. Board: OrangeCrab r0.2 schematic. Its USB

@@ -13,13 +13,17 @@ from typing import Any
 
 from spikeloom.boards.board import Board
 from spikeloom.boards.family import Family
+from spikeloom.boards.link_facts import LinkFacts
 from spikeloom.boards.tools import YOSYS, FlowTool, find_flow_tools
-from spikeloom.boards.top import BoardTop
+from spikeloom.boards.top import SERIAL, WEIGHTS_ADDRESS, BoardTop, HostLink
+from spikeloom.reference.flash_image import flash_image
 from spikeloom.rtl_gen.link.linked import EventNetwork, weight_bytes
 from spikeloom.rtl_gen.network import NetworkTop, Population
 from spikeloom.rtl_gen.output import check_output, whole_folder
 
 __all__ = [
+    "FLASH",
+    "LINK",
     "STAGES",
     "WEIGHTS",
     "BoardTooSmallError",
@@ -44,8 +48,15 @@ STAGES = ("elaborate", "prepare tools", "synthesise", "place and route", "pack")
 the first time, which takes a minute or two each."""
 
 WEIGHTS = "weights.bin"
-"""File of a build with what a host sends over the serial line before all events, where the
-bitstream cannot hold all weights."""
+"""File of a build with what a host sends before all events, where the bitstream cannot hold all
+weights."""
+
+LINK = "link.json"
+"""File of a build with what a host must know of it."""
+
+FLASH = "flash.bin"
+"""File of a build with bitstream and weights as they lie in the flash, where they are loaded from
+there."""
 
 
 class FlowError(RuntimeError):
@@ -148,7 +159,7 @@ def build(
     *,
     seed: int = 1,
     frequency: float | None = None,
-    baud: int | None = None,
+    link: HostLink = SERIAL,
     progress: Callable[[str], None] = lambda stage: None,
 ) -> BuildResult:
     """Build a network for a board, or return the build that the folder holds if it is the same.
@@ -165,8 +176,10 @@ def build(
         Where to put everything; an earlier folder of ours is replaced.
     seed
         Seed of placement, not negative.
-    frequency, baud
-        Clock frequency in Hz, and bits a second of the serial line; ``None`` is the board's own.
+    frequency
+        Clock frequency in Hz; ``None`` is the board's own.
+    link
+        How a host gets at it.
     progress
         Is called with each stage's name, one of :data:`STAGES`, when it begins.
 
@@ -199,7 +212,7 @@ def build(
     seconds: dict[str, float] = {}
     stage = _Stages(progress, seconds)
     stage.begin("elaborate")
-    top = BoardTop(network, board, frequency, baud)
+    top = BoardTop(network, board, frequency, link)
     sources = board_files(top, (family.source, family.constraints))
     sources["top.ys"] = f"{_READ}\n{family.synthesis}\n"
     _check_memory(sources["top.il"], network, board)
@@ -218,8 +231,6 @@ def build(
     with whole_folder(folder, "build", editable=False) as part:
         for name, text in sources.items():
             (part / name).write_text(text, encoding="utf-8")
-        if weights:
-            (part / WEIGHTS).write_bytes(weights)
         stage.begin("prepare tools")
         for tool in tools.values():
             _run(tool, ["-h"], part, part / "tools.log")
@@ -247,6 +258,7 @@ def build(
         stage.begin("pack")
         _run_or_fail(tools[family.packer.name], list(family.pack), part)
         stage.end()
+        _write_host_files(part, network, top, link, weights)
         result = BuildResult(
             folder=folder,
             cached=False,
@@ -265,6 +277,23 @@ def build(
         )
         _store(result, part)
     return result
+
+
+def _write_host_files(
+    folder: Path, network: EventNetwork, top: BoardTop, link: HostLink, weights: bytes
+) -> None:
+    """Write what a host needs beside the bitstream, and the image of the flash."""
+    if isinstance(network, NetworkTop):
+        facts = LinkFacts.of(
+            network, monitor=link.monitor, spi=link.spi, baud=top.baud, flash=link.flash
+        )
+        facts.save(folder / LINK)
+    if weights:
+        (folder / WEIGHTS).write_bytes(weights)
+    if link.flash:
+        bitstream = (folder / top.board.family.bitstream).read_bytes()
+        image = flash_image(bitstream, weights, WEIGHTS_ADDRESS, top.board.flash or 0)
+        (folder / FLASH).write_bytes(image)
 
 
 def board_files(top: BoardTop, names: Iterable[str]) -> dict[str, str]:

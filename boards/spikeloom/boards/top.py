@@ -1,5 +1,7 @@
 """What goes onto a board: clock, reset, pins and lamps around a network."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -16,11 +18,20 @@ from amaranth.lib.io import Buffer, Direction
 
 from spikeloom.boards.board import Board
 from spikeloom.boards.family import PLL
-from spikeloom.rtl_gen.link.linked import EventNetwork
-from spikeloom.rtl_gen.link.serial import SerialNetwork
+from spikeloom.reference.flash_image import weight_frames
+from spikeloom.rtl_gen.link.flash import FlashReader
+from spikeloom.rtl_gen.link.from_flash import FlashLoadedNetwork
+from spikeloom.rtl_gen.link.linked import EventNetwork, LinkedNetwork, weight_bytes
+from spikeloom.rtl_gen.link.serial import SerialNetwork, SPINetwork
 from spikeloom.rtl_gen.link.uart import uart_divisor
 
-__all__ = ["BoardTop", "board_clock"]
+__all__ = ["SERIAL", "WEIGHTS_ADDRESS", "BoardTop", "HostLink", "board_clock"]
+
+WEIGHTS_ADDRESS = 1 << 18
+"""Where in a flash weights lie: behind the 104,090 bytes of an iCE40UP5K's bitstream, where a block
+of 64 KiB begins that can be erased."""
+
+_Pins = list[tuple[Any, Any]]
 
 RESET_CYCLES = 1 << 12
 """Length of the reset once the clock is stable: at 275 MHz still the 15 us that block RAMs of an
@@ -61,6 +72,32 @@ def board_clock(
     return pll, divisor
 
 
+@dataclass(frozen=True, kw_only=True)
+class HostLink:
+    """How a host gets at a network on a board.
+
+    Attributes
+    ----------
+    baud
+        Bits a second of the serial line; ``None`` is the board's own.
+    spi
+        Whether the board is the peripheral of an SPI host, and has no serial line.
+    flash
+        Whether weights are loaded from the board's flash when the power comes.
+    monitor
+        Whether membrane potentials and counters can be read, at the cost of some logic.
+    """
+
+    baud: int | None = None
+    spi: bool = False
+    flash: bool = False
+    monitor: bool = False
+
+
+SERIAL = HostLink()
+"""The serial line that the board has."""
+
+
 class BoardTop(Elaboratable):
     """A network on a board.
 
@@ -75,8 +112,10 @@ class BoardTop(Elaboratable):
         As :class:`~spikeloom.rtl_gen.link.serial.SerialNetwork`'s.
     board
         The board.
-    frequency, baud
-        Clock frequency in Hz, and bits a second of the serial line; ``None`` is the board's own.
+    frequency
+        Clock frequency in Hz; ``None`` is the board's own.
+    link
+        How a host gets at it.
 
     Attributes
     ----------
@@ -88,8 +127,9 @@ class BoardTop(Elaboratable):
     Raises
     ------
     TypeError, ValueError
-        If the loop or the serial line cannot be set to the frequency, or the network's streams
-        are not of events.
+        If the loop or the serial line cannot be set to the frequency, the network's streams are
+        not of events, or the board has no SPI or no flash for this, or there are no weights to be
+        loaded.
     """
 
     def __init__(
@@ -97,21 +137,42 @@ class BoardTop(Elaboratable):
         network: EventNetwork,
         board: Board,
         frequency: float | None = None,
-        baud: int | None = None,
+        link: HostLink = SERIAL,
     ) -> None:
         self.board = board
-        self._pll, divisor = board_clock(board, frequency, baud)
+        self._pll, divisor = board_clock(board, frequency, link.baud)
         self.frequency = self._pll.frequency
-        self.baud = board.baud if baud is None else baud
-        self._serial = SerialNetwork(network, divisor)
+        self.baud = board.baud if link.baud is None else link.baud
+        plain = LinkedNetwork(network, link.monitor)
+        linked = FlashLoadedNetwork(plain, self._reader(network)) if link.flash else plain
+        if link.spi and board.spi is None:
+            raise ValueError(f"{board.title} must have a connector for SPI, but has none")
+        self._loaded = linked
+        self._line: SerialNetwork | SPINetwork = (
+            SPINetwork(linked) if link.spi else SerialNetwork(linked, divisor)
+        )
+
+    def _reader(self, network: EventNetwork) -> FlashReader:
+        if self.board.flash is None:
+            raise ValueError(f"{self.board.title} must have a flash for weights, but has none")
+        weights = weight_bytes(network)
+        if not weights:
+            raise ValueError("weights must be loaded to lie in the flash; these are configured")
+        return FlashReader(WEIGHTS_ADDRESS, len(weight_frames(weights)), self.frequency)
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        m.submodules.serial = serial = self._serial
+        m.submodules.line = line = self._line
         pin = partial(platform.request, dir="-")
-        uart = pin("uart")
-        m.submodules.rx = rx = Buffer(Direction.Input, uart.rx)
-        m.submodules.tx = tx = Buffer(Direction.Output, uart.tx)
+        inputs, outputs = self._pins(pin)
+        for k, (port, signal) in enumerate(inputs):
+            m.submodules[f"input_{k}"] = buffer = Buffer(Direction.Input, port)
+            m.d.comb += signal.eq(buffer.i)
+        for k, (port, signal) in enumerate(outputs):
+            m.submodules[f"output_{k}"] = buffer = Buffer(Direction.Output, port)
+            m.d.comb += buffer.o.eq(signal)
+            if isinstance(line, SPINetwork) and signal is line.cipo:
+                m.d.comb += buffer.oe.eq(~line.cs)
         pressed = Signal()
         if self.board.button is not None:
             m.submodules.button = button = Buffer(Direction.Input, pin(*self.board.button))
@@ -119,16 +180,37 @@ class BoardTop(Elaboratable):
         m.submodules.spike = spike = Buffer(Direction.Output, pin(*self.board.spike_lamp))
         m.submodules.error = error = Buffer(Direction.Output, pin(*self.board.error_lamp))
         self._add_clock(m, platform, pressed)
-        m.d.comb += [serial.rx.eq(rx.i), tx.o.eq(serial.tx), error.o.eq(serial.error)]
+        m.d.comb += error.o.eq(line.error)
 
         cycles = 1 << int(GLOW * self.frequency).bit_length()
         glow = Signal(range(cycles + 1), init=cycles)
         m.d.comb += spike.o.eq(~glow[-1])
-        with m.If(serial.spike):
+        with m.If(line.spike):
             m.d.sync += glow.eq(0)
         with m.Elif(~glow[-1]):
             m.d.sync += glow.eq(glow + 1)
         return m
+
+    def _pins(self, pin: Callable[..., Any]) -> tuple[_Pins, _Pins]:
+        """Ports of the platform that are inputs and outputs, with what they lead to.
+
+        Where the platform says that a pin is active when low, it is inverted on the way.
+        """
+        line, loaded = self._line, self._loaded
+        inputs: _Pins = []
+        outputs: _Pins = []
+        if isinstance(line, SerialNetwork):
+            uart = pin("uart")
+            inputs, outputs = [(uart.rx, line.rx)], [(uart.tx, line.tx)]
+        elif self.board.spi is not None:
+            spi = pin(*self.board.spi)
+            inputs = [(spi.clk, line.sck), (spi.copi, line.copi), (spi.cs, ~line.cs)]
+            outputs = [(spi.cipo, line.cipo)]
+        if isinstance(loaded, FlashLoadedNetwork):
+            flash = pin("spi_flash_1x")
+            inputs.append((flash.cipo, loaded.cipo))
+            outputs += [(flash.clk, loaded.sck), (flash.copi, loaded.copi), (flash.cs, ~loaded.cs)]
+        return inputs, outputs
 
     def _add_clock(self, m: Module, platform: Any, button: Signal) -> None:
         """Add clock and reset. nextpnr derives the clock's constraint from the oscillator's."""

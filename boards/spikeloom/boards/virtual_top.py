@@ -53,7 +53,7 @@ def virtual_top(board: Board, ports: Set[str]) -> str:
     pins = {
         "clock": (f"{platform.default_clk}_0__io", False),
         "rx": ("uart_0__rx__io", False),
-        "button": _pin(platform, board.button),
+        **({} if board.button is None else {"button": _pin(platform, board.button)}),
         "flash_cipo": (f"{_FLASH}__cipo__io", False),
         "tx": ("uart_0__tx__io", False),
         "spike": _pin(platform, board.spike_lamp),

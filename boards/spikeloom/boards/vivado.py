@@ -7,7 +7,7 @@ from pathlib import Path
 
 from spikeloom.boards.board import Board
 from spikeloom.boards.flow import WEIGHTS, board_files
-from spikeloom.boards.top import BoardTop
+from spikeloom.boards.top import SERIAL, BoardTop, HostLink
 from spikeloom.rtl_gen.link.linked import EventNetwork, weight_bytes
 from spikeloom.rtl_gen.output import check_output, whole_folder
 
@@ -57,7 +57,7 @@ def write_project(
     folder: Path,
     *,
     frequency: float | None = None,
-    baud: int | None = None,
+    link: HostLink = SERIAL,
     progress: Callable[[str], None] = lambda stage: None,
 ) -> Project:
     """Write the project of a network on a board whose bitstreams are not built here.
@@ -66,7 +66,7 @@ def write_project(
 
     Parameters
     ----------
-    network, board, frequency, baud
+    network, board, frequency, link
         As :class:`~spikeloom.boards.top.BoardTop`'s.
     folder
         Where to put everything; an earlier folder of ours is replaced.
@@ -86,7 +86,7 @@ def write_project(
     folder = folder.resolve()
     check_output(folder, "build")
     progress("elaborate")
-    top = BoardTop(network, board, frequency, baud)
+    top = BoardTop(network, board, frequency, link)
     family = board.family
     files = board_files(top, (family.source, family.constraints, SCRIPT))
     # The script would write a bitstream all the same.

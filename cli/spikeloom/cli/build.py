@@ -6,6 +6,7 @@ from typing import Any
 
 from spikeloom.boards.board import BOARDS, Board
 from spikeloom.boards.flow import WEIGHTS, BuildResult, build
+from spikeloom.boards.top import HostLink
 from spikeloom.boards.vivado import SCRIPT, write_project
 from spikeloom.cli.generate import (
     add_design_arguments,
@@ -50,6 +51,19 @@ def add_parser(commands: Any) -> None:
         help="bits a second of the serial line (default: 1000000; `spikeloom boards` lists the most"
         " that each board's USB bridge makes)",
     )
+    parser.add_argument(
+        "--spi", action="store_true", help="the host is on the board's SPI connector instead"
+    )
+    parser.add_argument(
+        "--flash",
+        action="store_true",
+        help="load weights from the board's flash when the power comes, and not from the host",
+    )
+    parser.add_argument(
+        "--monitor",
+        action="store_true",
+        help="have the host read membrane potentials and counters, at the cost of some logic",
+    )
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     parser.set_defaults(run=_run)
 
@@ -64,8 +78,14 @@ def _run(arguments: argparse.Namespace) -> int:
     design = read_design(arguments, read_tables(arguments))
     top = network_top(design, "a neuron array has no events to send over a serial line")
     board = BOARDS[arguments.board]
+    link = HostLink(
+        baud=arguments.baud,
+        spi=arguments.spi,
+        flash=arguments.flash,
+        monitor=arguments.monitor,
+    )
     if not board.built:
-        return _write_project(top, board, frequency, arguments)
+        return _write_project(top, board, frequency, link, arguments)
     with progress(quiet=arguments.json) as bars:
         bar = bars.add_task("", total=None)
         result = build(
@@ -74,7 +94,7 @@ def _run(arguments: argparse.Namespace) -> int:
             arguments.output,
             seed=arguments.seed,
             frequency=frequency,
-            baud=arguments.baud,
+            link=link,
             progress=lambda stage: bars.update(bar, description=stage),
         )
         bars.update(bar, total=1, completed=1, description="built")
@@ -86,10 +106,14 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _write_project(
-    top: NetworkTop, board: Board, frequency: float | None, arguments: argparse.Namespace
+    top: NetworkTop,
+    board: Board,
+    frequency: float | None,
+    link: HostLink,
+    arguments: argparse.Namespace,
 ) -> int:
     """Write a project for the maker's tool."""
-    project = write_project(top, board, arguments.output, frequency=frequency, baud=arguments.baud)
+    project = write_project(top, board, arguments.output, frequency=frequency, link=link)
     if arguments.json:
         facts = {
             "folder": str(arguments.output),

@@ -101,7 +101,7 @@ class SPINetwork(wiring.Component):
     def __init__(self, linked: Linked) -> None:
         self._peripheral = SPIPeripheral(FILL)
         self._linked = linked
-        pins = {"sck": In(1), "copi": In(1), "cs": In(1, init=1), "cipo": Out(1)}
+        pins = {"sck": In(1), "copi": In(1), "cs": In(1), "cipo": Out(1)}
         super().__init__({**pins, **{name: Out(1) for name in _STATE}})
 
     def elaborate(self, platform: object) -> Module:

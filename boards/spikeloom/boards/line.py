@@ -1,0 +1,81 @@
+"""Lines to a device: a serial port, or an SPI host."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from spikeloom.reference.link_frames import END
+
+__all__ = ["Line", "SPILine", "open_serial"]
+
+
+class Line(Protocol):
+    """Bytes to a device, and from it."""
+
+    def write(self, data: bytes) -> None:
+        """Send bytes; waits until the line has taken them."""
+
+    def read_some(self) -> bytes:
+        """Bytes that have come; waits for a few milliseconds if there are none."""
+
+    def close(self) -> None:
+        """Give the line back."""
+
+
+class _SerialLine:
+    """pyserial's port."""
+
+    def __init__(self, port: str, baud: int) -> None:
+        import serial
+
+        # Many boards hang up, or are reset, where these two change.
+        self._port = serial.Serial(baudrate=baud, timeout=0.01, write_timeout=10)
+        self._port.port = port
+        self._port.open()
+        self._port.reset_input_buffer()
+
+    def write(self, data: bytes) -> None:
+        self._port.write(data)
+
+    def read_some(self) -> bytes:
+        return bytes(self._port.read(max(1, self._port.in_waiting)))
+
+    def close(self) -> None:
+        self._port.close()
+
+
+def open_serial(port: str | Path, baud: int) -> Line:
+    """Open a serial port: 8 bits, no parity, one stop bit.
+
+    Raises
+    ------
+    OSError
+        If it cannot be opened.
+    """
+    return _SerialLine(str(port), baud)
+
+
+class SPILine:
+    """A line of an SPI host, in mode 0 with the highest bit first.
+
+    Parameters
+    ----------
+    transfer
+        Sends bytes with chip select low and gives as many that came meanwhile, such as spidev's
+        ``xfer2`` or pyftdi's ``exchange`` with ``duplex=True``.
+    """
+
+    def __init__(self, transfer: Callable[[bytes], bytes]) -> None:
+        self._transfer = transfer
+        self._held = b""
+
+    def write(self, data: bytes) -> None:
+        self._held += bytes(self._transfer(data))
+
+    def read_some(self) -> bytes:
+        held, self._held = self._held, b""
+        # Delimiters between frames mean nothing to the device.
+        return held or bytes(self._transfer(bytes([END]) * 64))
+
+    def close(self) -> None:
+        """The transfer belongs to who made it."""
