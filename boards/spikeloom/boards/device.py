@@ -319,7 +319,7 @@ class Device:
         # Within a step the order says nothing; equal counts side by side are short.
         place = np.select([kind == RESTART, kind == SPIKE], [0, 1], 2)
         order = np.lexsort((address, count, place, step))
-        return encode_events(events[order], facts.inputs, facts.most_in, facts.least_in)
+        return encode_events(events[order], facts.inputs, facts.most_in, facts.least_in, facts.room)
 
     def _events(self, payload: bytes) -> IntArray:
         return decode_events(payload, self._facts.outputs, self._facts.most_out)

@@ -9,7 +9,7 @@ from amaranth.hdl import Shape
 
 from spikeloom.reference.maps import Shape as ArrayShape
 from spikeloom.reference.memory_map import Layout
-from spikeloom.rtl_gen.link.linked import identity
+from spikeloom.rtl_gen.link.linked import identity, weight_width
 from spikeloom.rtl_gen.link.monitor import potential_bytes
 from spikeloom.rtl_gen.network import NetworkTop
 
@@ -50,6 +50,12 @@ class LinkFacts:
         Shapes of what goes in and comes out.
     most_in, least_in, most_out
         The largest and the least value of an input in a step, and the largest count of an output.
+    room
+        Bits of an event below its kind at least.
+    input, output
+        Names of what goes in and comes out.
+    fraction_bits
+        Places behind the binary point, where integers that go in stand for real numbers.
     populations
         In the network's order.
     lanes, potential_bytes
@@ -68,6 +74,10 @@ class LinkFacts:
     most_in: int
     least_in: int
     most_out: int
+    room: int
+    input: str
+    output: str
+    fraction_bits: int
     populations: tuple[Rows, ...]
     lanes: int
     potential_bytes: int
@@ -80,7 +90,7 @@ class LinkFacts:
         """Facts of a network of one input and one output."""
         network = top.network
         ((name, entry),) = network.inputs.items()
-        (source,) = network.outputs.values()
+        ((output, source),) = network.outputs.items()
         least, most = network.sent(name)
         row = top.probe_o.p.shape()
         return cls(
@@ -90,6 +100,10 @@ class LinkFacts:
             most_in=most,
             least_in=least,
             most_out=network.sent(source)[1],
+            room=weight_width(top),
+            input=name,
+            output=output,
+            fraction_bits=entry.fraction_bits,
             populations=tuple(
                 Rows(name=name, shape=tuple(each.population.shape), lanes=each.lanes)
                 for name, each in zip(network.populations, top.populations, strict=True)

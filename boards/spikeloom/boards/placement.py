@@ -13,8 +13,6 @@ from spikeloom.boards.resources import (
     population_resources,
 )
 from spikeloom.reference.network import FixedNetwork
-from spikeloom.rtl_gen.events import EventLayout
-from spikeloom.rtl_gen.link.linked import weight_room
 from spikeloom.rtl_gen.network import Population, sources_of
 from spikeloom.rtl_gen.weights import WeightStore
 
@@ -102,18 +100,10 @@ class Placer:
         self, board: Board, lanes: Sequence[int], stores: Sequence[WeightStore], k: int
     ) -> bool:
         """Whether the SPRAMs that are left take the weights of a population."""
-        if not board.sprams or not self._can_load(k):
+        if not board.sprams:
             return False
         moved = [WeightStore.SPRAM if j == k else store for j, store in enumerate(stores)]
         return self._placement(board, lanes, moved).usage["SPRAMs"].used <= board.sprams
-
-    def _can_load(self, k: int) -> bool:
-        """Whether a weight of a population fits into an event, as which it comes over the line."""
-        (name,) = self._network.inputs
-        least, most = self._network.sent(name)
-        event = EventLayout(self._network.shape(name), most, least)
-        width = self._network.populations[self._names[k]].weight_width
-        return width <= weight_room(event)
 
     def _placement(
         self, board: Board, lanes: Sequence[int], stores: Sequence[WeightStore]

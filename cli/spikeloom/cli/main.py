@@ -19,7 +19,7 @@ INTERRUPTED = 130
 
 COMMANDS = (
     *("demo", "convert", "inspect", "simulate", "quantize", "compare"),
-    *("generate", "verify", "boards", "plan", "build", "program", "virtual", "doctor"),
+    *("generate", "verify", "boards", "plan", "build", "program", "run", "virtual", "doctor"),
 )
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

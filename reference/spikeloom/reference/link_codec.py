@@ -41,7 +41,7 @@ def _size(size: int | maps.Shape, coordinates: list[int]) -> int:
     return math.prod(size) if isinstance(size, tuple) and len(size) > 1 else 1 << coordinates[0]
 
 
-def event_bytes(size: int | maps.Shape, max_count: int = 1, least: int = 0) -> int:
+def event_bytes(size: int | maps.Shape, max_count: int = 1, least: int = 0, room: int = 0) -> int:
     """Number of bytes of an event in its long form.
 
     Parameters
@@ -52,6 +52,8 @@ def event_bytes(size: int | maps.Shape, max_count: int = 1, least: int = 0) -> i
         Largest number of spikes of one neuron in one step, or the largest value.
     least
         The least value, 0 for spikes; where it is negative counts have a sign.
+    room
+        Bits below the kind at least, for weights that are wider than address and count.
 
     Raises
     ------
@@ -59,7 +61,7 @@ def event_bytes(size: int | maps.Shape, max_count: int = 1, least: int = 0) -> i
         If a size or ``max_count`` is not a positive integer.
     """
     coordinates, count = _fields(size, max_count, least)
-    return _digits(2 + sum(coordinates) + count)
+    return _digits(2 + max(room, sum(coordinates) + count))
 
 
 def _digits(bits: int) -> int:
@@ -79,7 +81,11 @@ def _long(numbers: IntArray, bits: int) -> IntArray:
 
 
 def encode_events(
-    events: ArrayLike, size: int | maps.Shape, max_count: int = 1, least: int = 0
+    events: ArrayLike,
+    size: int | maps.Shape,
+    max_count: int = 1,
+    least: int = 0,
+    room: int = 0,
 ) -> bytes:
     """Bytes of events, the fewest that there are for this order of them.
 
@@ -88,7 +94,7 @@ def encode_events(
     events
         Rows ``(kind, address, count)``, as :func:`spikeloom.reference.events.raster_to_events`
         gives them; addresses are flat numbers.
-    size, max_count, least
+    size, max_count, least, room
         As :func:`event_bytes`'.
 
     Raises
@@ -112,8 +118,9 @@ def encode_events(
         if wrong.size:
             raise ValueError(f"{name} must be {first} to {last}, but one is {wrong[0]}")
     kind, address, count = rows[:, 0], _packed(rows[:, 1], size, coordinates), rows[:, 2]
-    number = (kind << sum(coordinates) | address) << count_width | count & (1 << count_width) - 1
-    bits = 2 + sum(coordinates) + count_width
+    room = max(room, sum(coordinates) + count_width)
+    number = kind << room | address << count_width | count & (1 << count_width) - 1
+    bits = 2 + room
 
     distance = np.diff(address, prepend=0)
     like = (np.diff(kind, prepend=-1) == 0) & (np.diff(count, prepend=0) == 0)
@@ -143,7 +150,7 @@ def _flat(packed: IntArray, size: int | maps.Shape, coordinates: list[int]) -> I
 
 
 def decode_events(
-    data: bytes, size: int | maps.Shape, max_count: int = 1, least: int = 0
+    data: bytes, size: int | maps.Shape, max_count: int = 1, least: int = 0, room: int = 0
 ) -> IntArray:
     """Events of bytes, the inverse of :func:`encode_events`.
 
@@ -154,7 +161,7 @@ def decode_events(
     ----------
     data
         Bytes as received.
-    size, max_count, least
+    size, max_count, least, room
         As :func:`event_bytes`'.
 
     Returns
@@ -167,7 +174,7 @@ def decode_events(
         If ``size`` or ``max_count`` is not a positive integer.
     """
     coordinates, count_width = _fields(size, max_count, least)
-    length = event_bytes(size, max_count, least)
+    length = event_bytes(size, max_count, least, room)
     # All begins with an event of zeros, which is no event.
     wire = np.concatenate(([0x80, *[0] * (length - 1)], np.frombuffer(data, np.uint8).astype(int)))
     starts = np.flatnonzero(wire >= 0x80)
@@ -185,9 +192,9 @@ def decode_events(
     total = np.cumsum(distance)
     moved = total - total[np.flatnonzero(nth == 0)][of]
     mask = (1 << sum(coordinates)) - 1
-    address = (number[of] >> count_width) + moved & mask
+    address = (number[of] >> count_width & mask) + moved & mask
     count = number[of] & (1 << count_width) - 1
     if least < 0:
         count -= (count >> count_width - 1) << count_width
-    kind = number[of] >> sum(coordinates) + count_width & 3
+    kind = number[of] >> max(room, sum(coordinates) + count_width) & 3
     return np.stack((kind, _flat(address, size, coordinates), count), axis=1)[1:]

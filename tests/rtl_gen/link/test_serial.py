@@ -35,7 +35,7 @@ from spikeloom.reference.network import FixedInput, FixedNetwork
 from spikeloom.reference.scenario import Scenario
 from spikeloom.reference.simulate import run_fixed
 from spikeloom.rtl_gen.events import event_stream
-from spikeloom.rtl_gen.link.linked import LinkedNetwork, identity, weight_bytes
+from spikeloom.rtl_gen.link.linked import LinkedNetwork, identity, weight_bytes, weight_width
 from spikeloom.rtl_gen.link.serial import SerialNetwork
 from spikeloom.rtl_gen.network import NetworkTop
 from spikeloom.rtl_gen.weights import WeightStore
@@ -52,7 +52,7 @@ def small_network(most: int = 1) -> FixedNetwork:
     )
 
 
-def serial(top: Any, monitor: bool = False) -> SerialNetwork:
+def serial(top: Any, monitor: bool = False) -> Any:
     return SerialNetwork(LinkedNetwork(top, monitor), DIVISOR)
 
 
@@ -122,14 +122,19 @@ def test_identity() -> None:
     assert len({own[8:], *(identity(each)[8:] for each in others)}) == 4
 
 
-def test_weights_again_after_a_reset(line_levels: Any, line_bytes: Any) -> None:
-    """Half of the weights, a reset, and all of them: the loader begins anew."""
-    net = small_network(15)
+@pytest.mark.parametrize("most", [1, 15])
+def test_weights_again_after_a_reset(line_levels: Any, line_bytes: Any, most: int) -> None:
+    """Half of the weights, a reset, and all of them: the loader begins anew. Where counts are up
+    to 1, weights are wider than what the events need."""
+    net = small_network(most)
     stores = (WeightStore.LOADED_BLOCK, WeightStore.SPRAM)
     top = NetworkTop(net, (4, 3), stores)
     raster = draw_stimulus(random.Random(2), net, 1, 4)["in"]
     expected = run_fixed(net, raster).output
-    weights, events = weight_bytes(top), encode_events(raster_to_events(raster), 10, 15)
+    weights, events = (
+        weight_bytes(top),
+        encode_events(raster_to_events(raster), 10, most, 0, weight_width(top)),
+    )
     begun = orders(weights[: len(weights) // 4 * 2], 1)
     rest = orders(weights + events, 3 + len(begun))
     frames = [Frame(Order.IDENTIFY, 0), *begun, Frame(Order.RESET, 2 + len(begun)), *rest]
@@ -253,9 +258,3 @@ def test_several_inputs_or_outputs(make: Make, message: str) -> None:
 def test_nothing_to_monitor() -> None:
     with pytest.raises(ValueError, match=r"^a monitor must have a NetworkTop whose potentials"):
         serial(Deaf(), monitor=True)
-
-
-def test_weights_wider_than_events() -> None:
-    top = NetworkTop(small_network(), (4, 3), (WeightStore.LOADED_BLOCK, WeightStore.SPRAM))
-    with pytest.raises(ValueError, match="events of 5 bits must be of so many, not"):
-        serial(top)

@@ -3,7 +3,8 @@
 An event is the number ``kind, address, count``, with the kind's two bits on top and the widths of
 :class:`~spikeloom.rtl_gen.events.EventLayout`, in base 128: all events of a link have the same
 number of bytes, the highest digit comes first, and bit 7 is set in the first byte of an event
-alone. Bits above the kind are sent as 0 and not looked at.
+alone. Bits above the kind are sent as 0 and not looked at, and so are those between kind and
+address where weights need them.
 
 To the hardware there is a short form: a byte without bit 7 where an event would begin is the event
 before once more, so many addresses further. Neurons that spike alike need a byte each.
@@ -18,12 +19,27 @@ from amaranth.lib.wiring import In, Out
 
 from spikeloom.rtl_gen.events import EventLayout
 
-__all__ = ["EventDecoder", "EventEncoder", "event_bytes"]
+__all__ = ["EventDecoder", "EventEncoder", "event_bytes", "event_room"]
+
+_KIND_BITS = 2
 
 
-def event_bytes(layout: EventLayout) -> int:
-    """Number of bytes of an event."""
-    return -(-layout.size // 7)
+def event_bytes(layout: EventLayout, room: int = 0) -> int:
+    """Number of bytes of an event.
+
+    Parameters
+    ----------
+    layout
+        Layout of the events.
+    room
+        Bits below the kind at least.
+    """
+    return -(-(_KIND_BITS + max(room, event_room(layout))) // 7)
+
+
+def event_room(layout: EventLayout) -> int:
+    """Bits of an event below its kind."""
+    return layout.size - _KIND_BITS
 
 
 def _check_layout(layout: EventLayout) -> None:
@@ -42,6 +58,8 @@ class EventDecoder(wiring.Component):
     ----------
     layout
         Layout of the events.
+    room
+        Bits below the kind at least.
 
     Attributes
     ----------
@@ -54,6 +72,8 @@ class EventDecoder(wiring.Component):
         Bytes.
     o
         Events.
+    low
+        All bits below the kind of the event in ``o``.
 
     Raises
     ------
@@ -63,17 +83,25 @@ class EventDecoder(wiring.Component):
 
     i: stream.Interface
     o: stream.Interface
+    low: Signal
 
     latency = 1
 
-    def __init__(self, layout: EventLayout) -> None:
+    def __init__(self, layout: EventLayout, room: int = 0) -> None:
         _check_layout(layout)
         self.layout = layout
-        super().__init__({"i": In(stream.Signature(8)), "o": Out(stream.Signature(layout))})
+        self.room = max(room, event_room(layout))
+        super().__init__(
+            {
+                "i": In(stream.Signature(8)),
+                "o": Out(stream.Signature(layout)),
+                "low": Out(self.room),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        length = event_bytes(self.layout)
+        length = event_bytes(self.layout, self.room)
         digits = Signal(7 * length)
         received = Signal(range(length))
         address = Value.cast(self.o.p.address)
@@ -81,7 +109,9 @@ class EventDecoder(wiring.Component):
         at_address = digits[place : place + len(address)]
 
         m.d.comb += [
-            Cat(self.o.p.count, address, Value.cast(self.o.p.kind)).eq(digits),
+            Cat(self.o.p.count, address).eq(digits),
+            Value.cast(self.o.p.kind).eq(digits[self.room :]),
+            self.low.eq(digits),
             self.i.ready.eq(~self.o.valid),
         ]
         with m.If(self.o.ready):

@@ -12,7 +12,7 @@ from spikeloom.reference.digest import digest
 from spikeloom.reference.link_codec import encode_numbers
 from spikeloom.reference.link_frames import VERSION, Answer, Order
 from spikeloom.rtl_gen.events import EventKind, EventLayout
-from spikeloom.rtl_gen.link.codec import EventDecoder, EventEncoder, event_bytes
+from spikeloom.rtl_gen.link.codec import EventDecoder, EventEncoder, event_bytes, event_room
 from spikeloom.rtl_gen.link.frames import WORD, FrameReceiver, FrameSender
 from spikeloom.rtl_gen.link.loader import WeightLoader
 from spikeloom.rtl_gen.link.monitor import Counters, Potentials
@@ -25,7 +25,7 @@ __all__ = [
     "LinkedNetwork",
     "identity",
     "weight_bytes",
-    "weight_room",
+    "weight_width",
 ]
 
 WEIGHT = 3
@@ -64,13 +64,16 @@ def identity(network: EventNetwork, monitor: bool = False) -> bytes:
     follows are 0 and nothing where it is no :class:`~spikeloom.rtl_gen.network.NetworkTop`.
     """
     loads, known, words = False, bytes(8), ""
+    lengths = (
+        event_bytes(_layout(network, "i"), weight_width(network)),
+        event_bytes(_layout(network, "o")),
+    )
     if isinstance(network, NetworkTop):
         loads = network.loads
         lanes = [each.lanes for each in network.populations]
         stores = [each.weights.store.word for each in network.populations]
         known = digest(network.network, lanes, stores)[:8]
         words = _words_of(network)
-    lengths = [event_bytes(_layout(network, port)) for port in "io"]
     flags = int(loads) | int(monitor) << 1
     head = bytes([VERSION, flags, *lengths, *QUEUE_BYTES.to_bytes(2), 0, 0])
     return head + known + words.encode()
@@ -138,8 +141,8 @@ class LinkedNetwork(wiring.Component):
     Raises
     ------
     TypeError, ValueError
-        If the network has several inputs or outputs, its streams are not of events, a weight is
-        wider than address and count of an event, or there is nothing that a monitor could read.
+        If the network has several inputs or outputs, its streams are not of events, or there is
+        nothing that a monitor could read.
     """
 
     i: stream.Interface
@@ -162,7 +165,7 @@ class LinkedNetwork(wiring.Component):
         self.network = network
         self.identity = identity(network, monitor)
         self._frames = FrameReceiver(QUEUE_BYTES)
-        self._decoder = EventDecoder(_layout(network, "i"))
+        self._decoder = EventDecoder(_layout(network, "i"), weight_width(network))
         self._encoder = EventEncoder(_layout(network, "o"))
         self._sender = FrameSender()
         self._loader = None
@@ -356,7 +359,7 @@ class LinkedNetwork(wiring.Component):
         m.d.comb += [
             network.i.p.eq(events.p),
             network.i.valid.eq(events.valid & ~is_weight),
-            loader.i.p.eq(Cat(events.p.count, Value.cast(events.p.address))),
+            loader.i.p.eq(self._decoder.low),
             loader.i.valid.eq(events.valid & is_weight),
             events.ready.eq(Mux(is_weight, loader.i.ready, network.i.ready)),
         ]
@@ -402,32 +405,27 @@ def weight_bytes(network: EventNetwork) -> bytes:
     """
     if not (isinstance(network, NetworkTop) and network.loads):
         return b""
-    width = network.load.p.shape()["weight"].width
+    width = weight_width(network)
     weights = np.array([word["weight"] for word in network.load_words()]) & ((1 << width) - 1)
-    events = _layout(network, "i")
-    return encode_numbers(WEIGHT << weight_room(events) | weights, events.size)
+    room = max(width, event_room(_layout(network, "i")))
+    return encode_numbers(WEIGHT << room | weights, 2 + room)
 
 
-def weight_room(events: EventLayout) -> int:
-    """Bits of a weight that comes over the line in the place of an event."""
-    return events.size - events["kind"].width
+def weight_width(network: EventNetwork) -> int:
+    """Bits of a weight that is loaded; 0 where none are."""
+    if not (isinstance(network, NetworkTop) and network.loads):
+        return 0
+    width: int = network.load.p.shape()["weight"].width
+    return width
 
 
 def _loader(network: NetworkTop) -> WeightLoader:
-    layout = network.load.p.shape()
-    width = layout["weight"].width
-    room = weight_room(_layout(network, "i"))
-    if room < width:
-        raise ValueError(
-            f"weights that are loaded with the events of {room} bits must be of so many,"
-            f" not {width}"
-        )
     memories = [
         (k, len(p.weights.rows), p.lanes)
         for k, p in enumerate(network.populations)
         if p.weights.store.loaded
     ]
-    return WeightLoader(layout, memories)
+    return WeightLoader(network.load.p.shape(), memories)
 
 
 def _code(answer: Answer) -> Const:

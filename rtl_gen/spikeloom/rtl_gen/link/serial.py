@@ -60,7 +60,7 @@ class SerialNetwork(wiring.Component):
     def __init__(self, linked: Linked, divisor: int) -> None:
         self._receiver = UARTReceiver(divisor)
         self._transmitter = UARTTransmitter(divisor)
-        self._linked = linked
+        self.linked = linked
         super().__init__({"rx": In(1), "tx": Out(1), **{name: Out(1) for name in _STATE}})
 
     def elaborate(self, platform: object) -> Module:
@@ -68,7 +68,7 @@ class SerialNetwork(wiring.Component):
         m.submodules.receiver = receiver = self._receiver
         m.submodules.transmitter = transmitter = self._transmitter
         m.d.comb += [receiver.rx.eq(self.rx), self.tx.eq(transmitter.tx)]
-        _connect(m, self, self._linked, receiver.o, transmitter.i, receiver.broken)
+        _connect(m, self, self.linked, receiver.o, transmitter.i, receiver.broken)
         return m
 
 
@@ -100,7 +100,7 @@ class SPINetwork(wiring.Component):
 
     def __init__(self, linked: Linked) -> None:
         self._peripheral = SPIPeripheral(FILL)
-        self._linked = linked
+        self.linked = linked
         pins = {"sck": In(1), "copi": In(1), "cs": In(1), "cipo": Out(1)}
         super().__init__({**pins, **{name: Out(1) for name in _STATE}})
 
@@ -113,7 +113,7 @@ class SPINetwork(wiring.Component):
             peripheral.cs.eq(self.cs),
             self.cipo.eq(peripheral.cipo),
         ]
-        _connect(m, self, self._linked, peripheral.o, peripheral.i, peripheral.broken)
+        _connect(m, self, self.linked, peripheral.o, peripheral.i, peripheral.broken)
         return m
 
 
