@@ -122,11 +122,10 @@ def test_identity() -> None:
     assert len({own[8:], *(identity(each)[8:] for each in others)}) == 4
 
 
-@pytest.mark.parametrize("most", [1, 15])
-def test_weights_again_after_a_reset(line_levels: Any, line_bytes: Any, most: int) -> None:
-    """Half of the weights, a reset, and all of them: the loader begins anew. Where counts are up
-    to 1, weights are wider than what the events need."""
-    net = small_network(most)
+def test_weights_again_after_a_reset(line_levels: Any, line_bytes: Any) -> None:
+    """Half of the weights, a reset, and all of them: the loader begins anew. The weights are wider
+    than what the events need."""
+    net = small_network()
     stores = (WeightStore.LOADED_BLOCK, WeightStore.SPRAM)
     top = NetworkTop(net, (4, 3), stores)
     raster = draw_stimulus(random.Random(2), net, 1, 4)["in"]
