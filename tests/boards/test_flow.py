@@ -364,7 +364,6 @@ def test_too_much_memory(dense_network, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "title", "available"),
     [
-        ("ulx3s-12f", "ULX3S 12F", 32),
         ("ulx3s-45f", "ULX3S 45F", 108),
         ("ulx3s-85f", "ULX3S 85F", 208),
     ],

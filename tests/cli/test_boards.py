@@ -20,8 +20,7 @@ def network(tmp_path):
     return path
 
 
-def test_table(run, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "200")
+def test_table(run):
     code, output, _ = run("boards")
     assert code == 0
     lines = {line.split()[0]: line for line in output.splitlines()[1:]}
@@ -45,7 +44,6 @@ def test_json(run):
 
 
 def test_what_a_network_fits(run, network, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "200")
     some = {name: BOARDS[name] for name in ("hx8k", "tang-nano-9k", "ulx3s-85f")}
     monkeypatch.setattr(boards, "BOARDS", some)
     few = ("--samples", 1, "--steps", 2)
@@ -61,8 +59,8 @@ def test_what_a_network_fits(run, network, monkeypatch):
     code, output, _ = run("boards", network, *few)
     assert code == 0
     *_, last = output.splitlines()
-    assert last.split()[:2] == ["ulx3s-85f", "fits"]
-    assert " us " in last
+    assert last.startswith("ulx3s-85f")
+    assert last.split()[-2:] == ["us", "fits"]
 
 
 def test_what_a_network_does_not_fit(run, tmp_path):

@@ -170,7 +170,7 @@ ICE40 = Family(
     ),
     cell_bits=1,
     block_ram_bits=4096,
-    suffix=r"_SB_|_LC$|_DFFLC$|_RAM$|_DSP$|\$",
+    suffix=r"_SB_|_LC$|_DFFLC$|_RAM$|_RDATA|_DSP$|\$",
     pll=ice40_pll,
 )
 """Logic cells of a 4-input table and a flip-flop, block RAMs of 4 kbit, DSPs of 16 bits, SPRAMs of

@@ -5,7 +5,6 @@ import warnings
 from typing import Any
 
 from amaranth.hdl import UnusedElaboratable
-from rich.table import Table
 
 from spikeloom.boards.board import BOARDS, Board
 from spikeloom.boards.flow import BoardTooSmallError
@@ -18,7 +17,7 @@ from spikeloom.cli.generate import (
     read_tables,
 )
 from spikeloom.cli.plan import add_stimulus_arguments, read_stimulus
-from spikeloom.cli.progress import console, print_json, progress, say
+from spikeloom.cli.progress import print_json, print_table, progress, say
 
 __all__ = ["add_parser"]
 
@@ -77,16 +76,14 @@ def _plans(arguments: argparse.Namespace) -> dict[str, Plan | str]:
 
 
 def _print_facts() -> None:
-    table = Table("board", "name", "chip", "clock", box=None)
-    for title in ("logic cells", "block RAMs", "DSPs", "SPRAM bits", "serial line"):
-        table.add_column(title, justify="right")
-    table.add_column("SPI")
-    table.add_column("bitstream")
-    for board in BOARDS.values():
-        table.add_row(
+    titles = ["board", "name", "chip", "bitstream", "clock", "logic cells", "block RAMs", "DSPs"]
+    titles += ["SPRAM bits", "serial line up to", "SPI"]
+    rows = [
+        [
             board.name,
             board.title,
             board.chip,
+            _where(board),
             f"{board.clock / 1e6:g} MHz",
             f"{board.logic_cells:,}",
             str(board.block_rams),
@@ -94,22 +91,23 @@ def _print_facts() -> None:
             f"{board.sprams * _SPRAM_BITS:,}",
             f"{board.fastest_baud / 1e6:g} Mbaud",
             "no" if board.spi is None else "yes",
-            _where(board),
-        )
-    console.print(table)
+        ]
+        for board in BOARDS.values()
+    ]
+    print_table(titles, rows, words=4)
 
 
 def _print_plans(plans: dict[str, Plan | str]) -> None:
-    table = Table("board", "the network", "lanes", "a sample takes", "bitstream", box=None)
+    rows = []
     for name, plan in plans.items():
-        board = BOARDS[name]
+        where = _where(BOARDS[name])
         if isinstance(plan, str):
-            table.add_row(name, plan, "", "", _where(board))
-            continue
-        lanes = ", ".join(map(str, plan.lanes))
-        fits = "fits" if plan.fits else "may not fit"
-        table.add_row(name, fits, lanes, f"{1e6 * plan.latency:,.1f} us", _where(board))
-    console.print(table)
+            rows.append([name, where, "", "", plan])
+        else:
+            lanes = ", ".join(map(str, plan.lanes))
+            fits = "fits" if plan.fits else "may not fit"
+            rows.append([name, where, lanes, f"{1e6 * plan.latency:,.1f} us", fits])
+    print_table(["board", "bitstream", "lanes", "a sample takes", "the network"], rows, words=5)
 
 
 def _where(board: Board) -> str:
