@@ -1,12 +1,15 @@
 """Build the digits network for every board, and print what comes of it in ``docs/boards.md``.
 
-    pip install -e '.[boards,demo]'
-    python benchmarks/boards.py                     # everything, about half an hour
+    pip install -e '.[boards,sim,demo]'
+    python benchmarks/boards.py                     # everything, about an hour
     python benchmarks/boards.py --only hx8k         # one part, or several
     python benchmarks/boards.py --work build/boards # keep the builds, and take those that are there
 
 A part is a board whose bitstreams are built here. Each must meet the clock that the board has
-unless another is asked for; of four seeds the first that does is taken, and is a figure too.
+unless another is asked for; of four seeds the first that does is taken, and is a figure too. Other
+parts are of the host link, on a virtual iCEBreaker that Verilator makes of the build: ``images``,
+the digits test set bit by bit over the serial pins; ``netlist``, some of it through the netlist;
+``speed``, the line's share of the time; ``fuzz``, nonsense on the line.
 
 Writes ``benchmarks/results/boards.json``, and the tables of ``docs/boards.md`` from it.
 """
@@ -21,6 +24,7 @@ from pathlib import Path
 
 from boards_tables import DOCS, write_tables
 from figures import RESULTS, Figures, read_figures, write_figures
+from link_parts import fuzz_figures, image_figures, netlist_figures, speed_figures
 
 from spikeloom.boards.board import BOARDS
 from spikeloom.boards.flow import BuildResult, TimingError, build
@@ -77,6 +81,11 @@ def build_with(name: str, folder: Path, seed: int) -> BuildResult:
 
 PARTS: dict[str, Callable[[Path], Figures]] = {
     board.name: partial(board_figures, board.name) for board in BOARDS.values() if board.built
+} | {
+    "images": image_figures,
+    "netlist": netlist_figures,
+    "speed": speed_figures,
+    "fuzz": fuzz_figures,
 }
 
 

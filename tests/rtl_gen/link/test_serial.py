@@ -130,10 +130,8 @@ def test_weights_again_after_a_reset(line_levels: Any, line_bytes: Any) -> None:
     top = NetworkTop(net, (4, 3), stores)
     raster = draw_stimulus(random.Random(2), net, 1, 4)["in"]
     expected = run_fixed(net, raster).output
-    weights, events = (
-        weight_bytes(top),
-        encode_events(raster_to_events(raster), 10, most, 0, weight_width(top)),
-    )
+    weights = weight_bytes(top)
+    events = encode_events(raster_to_events(raster), 10, room=weight_width(top))
     begun = orders(weights[: len(weights) // 4 * 2], 1)
     rest = orders(weights + events, 3 + len(begun))
     frames = [Frame(Order.IDENTIFY, 0), *begun, Frame(Order.RESET, 2 + len(begun)), *rest]
