@@ -50,7 +50,7 @@ def _serial() -> str:
     titles = "board", "serial line", "fastest", "button that resets", "`spikeloom program` types"
     rows = [
         (
-            board.title,
+            board.title if board.built else f"{board.title}, not built here",
             _line(board),
             f"{board.fastest_baud / 1e6:g} Mbaud",
             "yes" if board.button else "none",
