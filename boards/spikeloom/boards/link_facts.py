@@ -13,7 +13,10 @@ from spikeloom.rtl_gen.link.linked import identity
 from spikeloom.rtl_gen.link.monitor import potential_bytes
 from spikeloom.rtl_gen.network import NetworkTop
 
-__all__ = ["LinkFacts", "Rows"]
+__all__ = ["IDENTITY_BYTES", "LinkFacts", "Rows"]
+
+IDENTITY_BYTES = 16
+"""Bytes of an identity; text follows."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,8 +51,8 @@ class LinkFacts:
         What the device says of itself, in hexadecimal.
     inputs, outputs
         Shapes of what goes in and comes out.
-    most_in, least_in, most_out
-        The largest and the least value of an input in a step, and the largest count of an output.
+    most_in, least_in, most_out, least_out
+        The largest and the least value of an input in a step, and of an output.
     populations
         In the network's order.
     lanes, potential_bytes
@@ -60,6 +63,11 @@ class LinkFacts:
         Bits a second of an asynchronous line.
     flash
         Whether the device loads its weights from its flash.
+
+    Raises
+    ------
+    ValueError
+        If the identity is too short, or a size or a value is none.
     """
 
     identity: str
@@ -68,12 +76,27 @@ class LinkFacts:
     most_in: int
     least_in: int
     most_out: int
+    least_out: int
     populations: tuple[Rows, ...]
     lanes: int
     potential_bytes: int
     spi: bool = False
     baud: int = 1_000_000
     flash: bool = False
+
+    def __post_init__(self) -> None:
+        if len(bytes.fromhex(self.identity)) < IDENTITY_BYTES:
+            raise ValueError(
+                f"identity must have at least {IDENTITY_BYTES} bytes, not {self.identity!r}"
+            )
+        numbers = [self.lanes, self.potential_bytes, self.baud, *self.inputs, *self.outputs]
+        for each in self.populations:
+            numbers += [each.lanes, *each.shape]
+        if not all(isinstance(each, int) and each > 0 for each in numbers):
+            raise ValueError(f"sizes must be positive integers, not {numbers}")
+        for least, most in ((self.least_in, self.most_in), (self.least_out, self.most_out)):
+            if not (isinstance(least, int) and isinstance(most, int) and least <= 0 < most):
+                raise ValueError(f"values must be from at most 0 to above, not {least} to {most}")
 
     @classmethod
     def of(cls, top: NetworkTop, *, monitor: bool, spi: bool, baud: int, flash: bool) -> Self:
@@ -82,6 +105,7 @@ class LinkFacts:
         ((name, entry),) = network.inputs.items()
         (source,) = network.outputs.values()
         least, most = network.sent(name)
+        least_out, most_out = network.sent(source)
         row = top.probe_o.p.shape()
         return cls(
             identity=identity(top, monitor).hex(),
@@ -89,7 +113,8 @@ class LinkFacts:
             outputs=tuple(network.shape(source)),
             most_in=most,
             least_in=least,
-            most_out=network.sent(source)[1],
+            most_out=most_out,
+            least_out=least_out,
             populations=tuple(
                 Rows(name=name, shape=tuple(each.population.shape), lanes=each.lanes)
                 for name, each in zip(network.populations, top.populations, strict=True)
@@ -124,6 +149,7 @@ class LinkFacts:
         ValueError
             If there is no such file, or it is another.
         """
+        wrong = f"{path.parent} must be a folder that `spikeloom build` wrote, but"
         try:
             facts = json.loads(path.read_text(encoding="utf-8"))
             rows = [
@@ -131,7 +157,7 @@ class LinkFacts:
             ]
             shapes = {name: tuple(facts[name]) for name in ("inputs", "outputs")}
             return cls(**{**facts, **shapes, "populations": tuple(rows)})
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ValueError(
-                f"{path.parent} must be a folder that `spikeloom build` wrote, but {error!r}"
-            ) from None
+        except OSError as error:
+            raise ValueError(f"{wrong} {error}") from None
+        except (ValueError, KeyError, TypeError):
+            raise ValueError(f"{wrong} its {path.name} is damaged or of another version") from None
