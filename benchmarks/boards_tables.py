@@ -13,7 +13,12 @@ DOCS = CHECKOUT / "docs" / "boards.md"
 
 def tables(figures: Figures) -> dict[str, str]:
     """Each table by the name in its markers."""
-    return {"facts": _facts(), "serial": _serial(), "digits": _digits(figures)}
+    return {
+        "facts": _facts(),
+        "serial": _serial(),
+        "digits": _digits(figures),
+        "link": _link(figures),
+    }
 
 
 def write_tables(figures: Figures, path: Path) -> None:
@@ -91,6 +96,35 @@ def _digits(figures: Figures) -> str:
             )
         )
     return _table(titles, rows)
+
+
+def _link(figures: Figures) -> str:
+    value = {name: each for name, (_, each) in figures.items()}
+    images = f"{value['link.images']:g} digits"
+    rows = [
+        (f"{images}, weights over the line", f"{value['link.image_mismatches']:g} different"),
+        (
+            f"{images}, weights from the flash",
+            f"{value['link.flash_image_mismatches']:g} different",
+        ),
+        (
+            f"{value['netlist.images']:g} digits through the netlist, vendor's models of its cells",
+            f"{value['netlist.image_mismatches']:g} different",
+        ),
+        (
+            f"{value['link.fuzz_frames']:,.0f} broken frames, good orders and digits between them",
+            f"{value['link.fuzz_failures']:g} without the right answer",
+        ),
+    ]
+    for name in ("1mbaud", "fastest"):
+        rows.append(
+            (
+                f"784 spikes in a step of 784-128-10, {value[f'link.baud_{name}'] / 1e6:g} Mbaud",
+                f"{value[f'link.step_of_784_{name}']:.2f} ms; in"
+                f" {value[f'link.share_{name}']:.1f} % of the cycles the network waits for the line",
+            )
+        )
+    return _table(("on the virtual iCEBreaker", "seen"), rows)
 
 
 def _table(titles: Iterable[str], rows: Iterable[Iterable[str]]) -> str:

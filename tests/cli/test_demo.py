@@ -30,7 +30,7 @@ def test_the_digits_are_recognised(digits):
 
 
 def test_the_design_file_says_the_same_network(digits, tmp_path):
-    config = write_design(digits.network, tmp_path)
+    config = write_design(digits, tmp_path)
     arguments = type("Arguments", (), {"config": config, "calibration": None})()
     design = read_design(arguments, read_toml(config))
     assert tuple(p.lanes for p in design.top.populations) == DIGITS_LANES

@@ -8,9 +8,12 @@ from spikeloom.reference.link_frames import END
 
 __all__ = ["Line", "SPILine", "open_serial"]
 
+_PAUSE = 0.01
+"""Seconds that a port waits for bytes."""
+
 
 class Line(Protocol):
-    """Bytes to a device, and from it."""
+    """Bytes to a device, and from it. A line that has failed raises OSError."""
 
     def write(self, data: bytes) -> None:
         """Send bytes; waits until the line has taken them."""
@@ -25,14 +28,13 @@ class Line(Protocol):
 class _SerialLine:
     """pyserial's port."""
 
-    def __init__(self, port: str, baud: int) -> None:
+    def __init__(self, port: str, baud: int, timeout: float) -> None:
         import serial
 
-        # Many boards hang up, or are reset, where these two change.
-        self._port = serial.Serial(baudrate=baud, timeout=0.01, write_timeout=10)
-        self._port.port = port
-        self._port.open()
-        self._port.reset_input_buffer()
+        # Two hosts on one port would take each other's answers.
+        self._port = serial.Serial(
+            port, baud, timeout=_PAUSE, write_timeout=timeout, exclusive=True
+        )
 
     def write(self, data: bytes) -> None:
         self._port.write(data)
@@ -44,15 +46,30 @@ class _SerialLine:
         self._port.close()
 
 
-def open_serial(port: str | Path, baud: int) -> Line:
+def open_serial(port: str | Path, baud: int, timeout: float = 1.0) -> Line:
     """Open a serial port: 8 bits, no parity, one stop bit.
+
+    Parameters
+    ----------
+    port
+        Its name.
+    baud
+        Bits a second.
+    timeout
+        Seconds that a write may take.
 
     Raises
     ------
     OSError
-        If it cannot be opened.
+        If it cannot be opened, or another host has it.
     """
-    return _SerialLine(str(port), baud)
+    import termios
+
+    try:
+        return _SerialLine(str(port), baud, timeout)
+    except termios.error as error:
+        # pyserial lets some of these pass.
+        raise OSError(*error.args) from None
 
 
 class SPILine:

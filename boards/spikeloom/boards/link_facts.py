@@ -13,7 +13,10 @@ from spikeloom.rtl_gen.link.linked import identity, weight_width
 from spikeloom.rtl_gen.link.monitor import potential_bytes
 from spikeloom.rtl_gen.network import NetworkTop
 
-__all__ = ["LinkFacts", "Rows"]
+__all__ = ["IDENTITY_BYTES", "LinkFacts", "Rows"]
+
+IDENTITY_BYTES = 16
+"""Bytes of an identity; text follows."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,8 +51,8 @@ class LinkFacts:
         What the device says of itself, in hexadecimal.
     inputs, outputs
         Shapes of what goes in and comes out.
-    most_in, least_in, most_out
-        The largest and the least value of an input in a step, and the largest count of an output.
+    most_in, least_in, most_out, least_out
+        The largest and the least value of an input in a step, and of an output.
     room
         Bits of an event below its kind at least.
     input, output
@@ -66,6 +69,11 @@ class LinkFacts:
         Bits a second of an asynchronous line.
     flash
         Whether the device loads its weights from its flash.
+
+    Raises
+    ------
+    ValueError
+        If the identity is too short, or a size or a value is none.
     """
 
     identity: str
@@ -74,6 +82,7 @@ class LinkFacts:
     most_in: int
     least_in: int
     most_out: int
+    least_out: int
     room: int
     input: str
     output: str
@@ -85,6 +94,20 @@ class LinkFacts:
     baud: int = 1_000_000
     flash: bool = False
 
+    def __post_init__(self) -> None:
+        if len(bytes.fromhex(self.identity)) < IDENTITY_BYTES:
+            raise ValueError(
+                f"identity must have at least {IDENTITY_BYTES} bytes, not {self.identity!r}"
+            )
+        numbers = [self.lanes, self.potential_bytes, self.baud, *self.inputs, *self.outputs]
+        for each in self.populations:
+            numbers += [each.lanes, *each.shape]
+        if not all(isinstance(each, int) and each > 0 for each in numbers):
+            raise ValueError(f"sizes must be positive integers, not {numbers}")
+        for least, most in ((self.least_in, self.most_in), (self.least_out, self.most_out)):
+            if not (isinstance(least, int) and isinstance(most, int) and least <= 0 < most):
+                raise ValueError(f"values must be from at most 0 to above, not {least} to {most}")
+
     @classmethod
     def of(cls, top: NetworkTop, *, monitor: bool, spi: bool, baud: int, flash: bool) -> Self:
         """Facts of a network of one input and one output."""
@@ -92,6 +115,7 @@ class LinkFacts:
         ((name, entry),) = network.inputs.items()
         ((output, source),) = network.outputs.items()
         least, most = network.sent(name)
+        least_out, most_out = network.sent(source)
         row = top.probe_o.p.shape()
         return cls(
             identity=identity(top, monitor).hex(),
@@ -99,7 +123,8 @@ class LinkFacts:
             outputs=tuple(network.shape(source)),
             most_in=most,
             least_in=least,
-            most_out=network.sent(source)[1],
+            most_out=most_out,
+            least_out=least_out,
             room=weight_width(top),
             input=name,
             output=output,
@@ -138,6 +163,7 @@ class LinkFacts:
         ValueError
             If there is no such file, or it is another.
         """
+        wrong = f"{path.parent} must be a folder that `spikeloom build` wrote, but"
         try:
             facts = json.loads(path.read_text(encoding="utf-8"))
             rows = [
@@ -145,7 +171,7 @@ class LinkFacts:
             ]
             shapes = {name: tuple(facts[name]) for name in ("inputs", "outputs")}
             return cls(**{**facts, **shapes, "populations": tuple(rows)})
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ValueError(
-                f"{path.parent} must be a folder that `spikeloom build` wrote, but {error!r}"
-            ) from None
+        except OSError as error:
+            raise ValueError(f"{wrong} {error}") from None
+        except (ValueError, KeyError, TypeError):
+            raise ValueError(f"{wrong} its {path.name} is damaged or of another version") from None

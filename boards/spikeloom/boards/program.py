@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spikeloom.boards.board import BOARDS, Board
+from spikeloom.boards.flow import FLASH
 
 __all__ = ["PROGRAMMERS", "Command", "Programmer", "choose", "commands", "program"]
 
@@ -123,7 +124,7 @@ def choose(found: Sequence[Command]) -> Command:
 
 
 def program(folder: Path, *, flash: bool = False) -> tuple[Command, int | None]:
-    """Load the build of a folder onto its board.
+    """Load the build of a folder onto its board; one with weights in flash goes to flash.
 
     Parameters
     ----------
@@ -142,6 +143,10 @@ def program(folder: Path, *, flash: bool = False) -> tuple[Command, int | None]:
         If the folder holds no build, or not its bitstream.
     """
     board, file = _built(folder)
+    image = folder / FLASH
+    if image.is_file():
+        # With the weights behind the bitstream.
+        flash, file = True, image
     command = choose(commands(board, file, flash=flash))
     if not command.found:
         return command, None

@@ -74,7 +74,7 @@ def _run(arguments: argparse.Namespace) -> int:
         with task(bars, "writing Verilog, sidecar and testbench"):
             top = NetworkTop(network, DIGITS_LANES)
             (folder / "design").mkdir(exist_ok=True)
-            design = write_design(digits.network, folder / "design")
+            design = write_design(digits, folder / "design")
             few = golden.head(BUNDLE_IMAGES)
             write_bundle(folder / "verilog", top, "digits", network.profile, few)
         with _Build(design, folder / "board", bars) as build:

@@ -96,8 +96,11 @@ def split_digits() -> tuple[
     return train, train_labels, test, test_labels
 
 
-def write_design(network: FloatNetwork, folder: Path) -> Path:
-    """Write the network as a design file that ``spikeloom generate`` and ``build`` read."""
+def write_design(digits: Digits, folder: Path) -> Path:
+    """Write the network as a design file that ``spikeloom generate`` and ``build`` read, and the test
+    images beside it as data for ``spikeloom run``."""
+    network = digits.network
+    np.savez(folder / "test.npz", x=digits.stimulus, y=digits.labels)
     profile = next(iter(network.populations.values())).neuron.profile
     lines = [
         "# Handwritten digits, 8 x 8 pixels: try `spikeloom generate` or `spikeloom build` on it.",
