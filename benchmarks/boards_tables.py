@@ -102,14 +102,11 @@ def _link(figures: Figures) -> str:
     value = {name: each for name, (_, each) in figures.items()}
     images = f"{value['link.images']:g} digits"
     rows = [
-        (f"{images}, weights over the line", f"{value['link.image_mismatches']:g} different"),
-        (
-            f"{images}, weights from the flash",
-            f"{value['link.flash_image_mismatches']:g} different",
-        ),
+        (f"{images}, weights over the line", _different(value["link.image_mismatches"])),
+        (f"{images}, weights from the flash", _different(value["link.flash_image_mismatches"])),
         (
             f"{value['netlist.images']:g} digits through the netlist, vendor's models of its cells",
-            f"{value['netlist.image_mismatches']:g} different",
+            _different(value["netlist.image_mismatches"]),
         ),
         (
             f"{value['link.fuzz_frames']:,.0f} broken frames, good orders and digits between them",
@@ -117,14 +114,19 @@ def _link(figures: Figures) -> str:
         ),
     ]
     for name in ("1mbaud", "fastest"):
+        baud, share = value[f"link.baud_{name}"] / 1e6, value[f"link.share_{name}"]
         rows.append(
             (
-                f"784 spikes in a step of 784-128-10, {value[f'link.baud_{name}'] / 1e6:g} Mbaud",
-                f"{value[f'link.step_of_784_{name}']:.2f} ms; in"
-                f" {value[f'link.share_{name}']:.1f} % of the cycles the network waits for the line",
+                f"784 spikes in a step of 784-128-10, {baud:g} Mbaud",
+                f"{value[f'link.step_of_784_{name}']:.2f} ms, in {share:.1f} % of which the network"
+                " waits for the line",
             )
         )
     return _table(("on the virtual iCEBreaker", "seen"), rows)
+
+
+def _different(count: float) -> str:
+    return f"{count:g} different"
 
 
 def _table(titles: Iterable[str], rows: Iterable[Iterable[str]]) -> str:

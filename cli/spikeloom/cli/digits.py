@@ -97,8 +97,8 @@ def split_digits() -> tuple[
 
 
 def write_design(digits: Digits, folder: Path) -> Path:
-    """Write the network as a design file that ``spikeloom generate`` and ``build`` read, and the test
-    images beside it as data for ``spikeloom run``."""
+    """Write the network as a design file that ``generate`` and ``build`` read, and the test images
+    beside it as data for ``run``."""
     network = digits.network
     np.savez(folder / "test.npz", x=digits.stimulus, y=digits.labels)
     profile = next(iter(network.populations.values())).neuron.profile
