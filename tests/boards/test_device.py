@@ -9,17 +9,21 @@ from typing import Any
 
 import numpy as np
 import pytest
-from general_networks import (
-    Make,
-    convolution,
-    dense,
-    draw_values,
-    lines,
-    network,
-    population,
-    potentials,
+from general_networks import Make, lines
+from model_device import (
+    Clock,
+    MemoryLine,
+    ModelDevice,
+    board,
+    counts,
+    golden,
+    image,
+    noise,
+    samples,
+    sent_potentials,
+    signed,
+    stack,
 )
-from model_device import Clock, MemoryLine, ModelDevice, noise
 
 from spikeloom.boards import device as module
 from spikeloom.boards.device import Device, DeviceError, read_build
@@ -28,7 +32,6 @@ from spikeloom.boards.line import SPILine
 from spikeloom.boards.link_facts import LinkFacts
 from spikeloom.reference.fixed import IntArray
 from spikeloom.reference.link_frames import Answer, Frame, Order, answer_bytes
-from spikeloom.reference.network import Connection, FixedInput, FixedNetwork
 from spikeloom.reference.simulate import run_fixed
 from spikeloom.rtl_gen.link.linked import weight_bytes
 from spikeloom.rtl_gen.network import NetworkTop
@@ -41,51 +44,6 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
     monkeypatch.setattr(module, "time", clock)
     return clock
-
-
-def stack(rng: random.Random, low: int = 0, high: int = 1, outputs: int = 3) -> FixedNetwork:
-    hidden = population(rng, (6,), dense(rng, "in", 10, 6))
-    out = population(rng, (outputs,), dense(rng, "hidden", 6, outputs), max_spikes=3)
-    entry = FixedInput(shape=(10,), low=low, high=high)
-    return network({"in": entry}, {"hidden": hidden, "out": out}, "out")
-
-
-def signed(rng: random.Random) -> FixedNetwork:
-    return stack(rng, -5, 6)
-
-
-def counts(rng: random.Random) -> FixedNetwork:
-    return stack(rng, 0, 15)
-
-
-def image(rng: random.Random) -> FixedNetwork:
-    shape = (2, 3, 5)
-    a = population(rng, shape, Connection(source="in", maps=(convolution(rng, shape, 2),)))
-    return network({"in": FixedInput(shape=shape, high=2)}, {"a": a}, "a")
-
-
-def sent_potentials(rng: random.Random) -> FixedNetwork:
-    net = potentials(rng)
-    return replace(net, outputs={"out a": "a"})
-
-
-def board(
-    net: FixedNetwork, *, monitor: bool = False, store: WeightStore = WeightStore.AUTO
-) -> tuple[ModelDevice, LinkFacts, bytes]:
-    top = NetworkTop(net, 2, store)
-    facts = LinkFacts.of(top, monitor=monitor, spi=False, baud=1_000_000, flash=False)
-    return ModelDevice(top, facts), facts, weight_bytes(top)
-
-
-def samples(net: FixedNetwork, count: int, steps: int) -> IntArray:
-    ((_, entry),) = net.inputs.items()
-    return draw_values(random.Random(1), entry, count, steps)
-
-
-def golden(net: FixedNetwork, raster: IntArray) -> IntArray:
-    output = run_fixed(net, raster).output
-    assert np.count_nonzero(output) > 0
-    return output
 
 
 @pytest.mark.parametrize("make", [stack, signed, counts, image, lines, sent_potentials])

@@ -4,9 +4,11 @@ import math
 import random
 from collections import Counter, deque
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from general_networks import convolution, dense, draw_values, network, population, potentials
 
 from spikeloom.boards.link_facts import LinkFacts
 from spikeloom.reference.fixed import IntArray
@@ -19,9 +21,11 @@ from spikeloom.reference.link_frames import (
     answer_bytes,
 )
 from spikeloom.reference.memory_map import Layout
+from spikeloom.reference.network import Connection, FixedInput, FixedNetwork
 from spikeloom.reference.simulate import run_fixed
 from spikeloom.rtl_gen.link.linked import QUEUE_BYTES, weight_bytes
 from spikeloom.rtl_gen.network import NetworkTop
+from spikeloom.rtl_gen.weights import WeightStore
 
 SPIKE, TICK, RESTART, WEIGHT = range(4)
 
@@ -312,3 +316,48 @@ def noise(rng: random.Random, rate: float) -> Callable[[bytes], bytes]:
         return bytes(found)
 
     return spoil
+
+
+def stack(rng: random.Random, low: int = 0, high: int = 1, outputs: int = 3) -> FixedNetwork:
+    hidden = population(rng, (6,), dense(rng, "in", 10, 6))
+    out = population(rng, (outputs,), dense(rng, "hidden", 6, outputs), max_spikes=3)
+    entry = FixedInput(shape=(10,), low=low, high=high)
+    return network({"in": entry}, {"hidden": hidden, "out": out}, "out")
+
+
+def signed(rng: random.Random) -> FixedNetwork:
+    return stack(rng, -5, 6)
+
+
+def counts(rng: random.Random) -> FixedNetwork:
+    return stack(rng, 0, 15)
+
+
+def image(rng: random.Random) -> FixedNetwork:
+    shape = (2, 3, 5)
+    a = population(rng, shape, Connection(source="in", maps=(convolution(rng, shape, 2),)))
+    return network({"in": FixedInput(shape=shape, high=2)}, {"a": a}, "a")
+
+
+def sent_potentials(rng: random.Random) -> FixedNetwork:
+    net = potentials(rng)
+    return replace(net, outputs={"out a": "a"})
+
+
+def board(
+    net: FixedNetwork, *, monitor: bool = False, store: WeightStore = WeightStore.AUTO
+) -> tuple[ModelDevice, LinkFacts, bytes]:
+    top = NetworkTop(net, 2, store)
+    facts = LinkFacts.of(top, monitor=monitor, spi=False, baud=1_000_000, flash=False)
+    return ModelDevice(top, facts), facts, weight_bytes(top)
+
+
+def samples(net: FixedNetwork, count: int, steps: int) -> IntArray:
+    ((_, entry),) = net.inputs.items()
+    return draw_values(random.Random(1), entry, count, steps)
+
+
+def golden(net: FixedNetwork, raster: IntArray) -> IntArray:
+    output = run_fixed(net, raster).output
+    assert np.count_nonzero(output) > 0
+    return output
