@@ -246,7 +246,7 @@ def test_too_slow() -> None:
     message = refusal(network, ICEBREAKER, latency=1e-9)
     assert message.endswith("; no board does; a faster clock or fewer spikes may")
     message = refusal(network, ULX3S, latency=0.6e-6, lanes=(1,))
-    assert "with 1 lanes at 60 MHz" in message
+    assert "with 1 lanes at 100 MHz" in message
 
 
 def test_frequency() -> None:

@@ -41,7 +41,7 @@ def test_table(run, network):
     lines = output.splitlines()
     assert lines[0].split()[:4] == ["layer", "weights", "neurons", "lanes"]
     assert [line.split()[0] for line in lines[1:3]] == ["layer_0", "layer_1"]
-    assert "ULX3S 45F, LFE5U-45F, at 60 MHz" in lines
+    assert "ULX3S 45F, LFE5U-45F, at 100 MHz" in lines
     assert "input: random, 30 % of the inputs active in a step; 4 samples of 16 steps" in lines
     assert any(line.startswith("  logic cells  about ") for line in lines)
     assert any(line.startswith("a sample takes ") for line in lines)

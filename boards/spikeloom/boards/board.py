@@ -147,8 +147,7 @@ def _ulx3s(size: str, die: str, logic_cells: int, block_rams: int, dsps: int) ->
     # Chip: Lattice, ECP5 Family Data Sheet (FPGA-DS-02012), table 1.1, and nextpnr's own count of
     # LFE5U-45F and -85F. The LFE5U-12F is the die of the -25F, all of which nextpnr uses; what the
     # data sheet does not promise is not taken. Board: Radiona, ULX3S v3 schematic. Its FT231X makes
-    # 3 Mbaud and whole fractions of it. The clock is a quarter below what networks reach, which
-    # the link's memory bounds.
+    # 3 Mbaud and whole fractions of it.
     return Board(
         name=f"ulx3s-{size.lower()}",
         title=f"ULX3S {size}",
@@ -161,7 +160,7 @@ def _ulx3s(size: str, die: str, logic_cells: int, block_rams: int, dsps: int) ->
         dsps=dsps,
         sprams=0,
         oscillator=25e6,
-        clock=60e6,
+        clock=100e6,
         baud=1_000_000,
         fastest_baud=3_000_000,
         button=("button_fire", 0),
