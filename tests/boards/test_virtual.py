@@ -43,7 +43,9 @@ def write_build(top: Elaboratable, name: str, folder: Path) -> Path:
     folder.mkdir()
     (folder / "top.il").write_text(plan.files["top.il"])
     (folder / "top.ys").write_text(f"read_rtlil top.il\n{board.family.synthesis}\n")
-    (folder / "build.json").write_text(json.dumps({"board": name, "frequency": board.clock}))
+    (folder / "build.json").write_text(
+        json.dumps({"board": name, "frequency": board.clock, "baud": board.baud})
+    )
     return folder
 
 
@@ -300,7 +302,9 @@ def test_flash_without_pins(icebreaker: VirtualBoard) -> None:
 
 
 def test_netlist_without_models(tmp_path: Path) -> None:
-    (tmp_path / "build.json").write_text('{"board": "ulx3s-85f", "frequency": 100e6}')
+    (tmp_path / "build.json").write_text(
+        '{"board": "ulx3s-85f", "frequency": 100e6, "baud": 1000000}'
+    )
     (tmp_path / "top.json").write_text('{"modules": {"top": {"ports": {}}}}')
     with pytest.raises(
         ValueError, match=r"^a netlist must be of iCE40 to be simulated, not of ECP5, whose cells"
@@ -343,7 +347,9 @@ def test_missing_tool(icebreaker_build: Path, tmp_path: Path, monkeypatch, tool:
 
 def test_broken_design(tmp_path: Path) -> None:
     (tmp_path / "top.il").write_text("module \\top\nnonsense\nend\n")
-    (tmp_path / "build.json").write_text('{"board": "icebreaker", "frequency": 24e6}')
+    (tmp_path / "build.json").write_text(
+        '{"board": "icebreaker", "frequency": 24e6, "baud": 1000000}'
+    )
     with pytest.raises(SimulationError, match=r"^yosys refused the design: .*ERROR"):
         compile_virtual(tmp_path, tmp_path / "out")
     assert not (tmp_path / "out").exists()

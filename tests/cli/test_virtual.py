@@ -26,7 +26,9 @@ def test_missing_tool_is_wrong_input(run, tmp_path, monkeypatch):
         raise MissingToolError("verilator is not there; to get it, type: apt-get install g++")
 
     monkeypatch.setattr(virtual, "_tools", missing)
-    (tmp_path / "build.json").write_text('{"board": "icebreaker", "frequency": 24e6}')
+    (tmp_path / "build.json").write_text(
+        '{"board": "icebreaker", "frequency": 24e6, "baud": 1000000}'
+    )
     (tmp_path / "top.il").touch()
     code, _, complaint = run("virtual", tmp_path)
     assert code == 2

@@ -262,7 +262,7 @@ def compile_virtual(
     check_output(out_folder, _KIND)
     if trace is not None and trace.suffix != ".vcd":
         raise ValueError(f"waveforms must go to a .vcd file, not {trace}")
-    board, frequency, text = _read_build(build_folder, netlist)
+    board, frequency, baud, text = _read_build(build_folder, netlist)
     family = board.family.name
     known = _VENDOR_CELLS if netlist else _CELLS
     if family not in known:
@@ -270,7 +270,7 @@ def compile_virtual(
             f"a {'netlist' if netlist else 'board'} must be of {' or '.join(known)} to be"
             f" simulated, not of {family}, whose cells have no complete models"
         )
-    _, divisor = board_clock(board, frequency)
+    _, divisor = board_clock(board, frequency, baud)
     try:
         ports = (netlist_ports if netlist else rtlil_ports)(text)
         top = virtual_top(board, ports)
@@ -311,13 +311,13 @@ def compile_virtual(
     )
 
 
-def _read_build(folder: Path, netlist: bool) -> tuple[Board, float, str]:
-    """Board, clock frequency and design of a build."""
+def _read_build(folder: Path, netlist: bool) -> tuple[Board, float, int, str]:
+    """Board, clock frequency, rate of the serial line and design of a build."""
     wrong = f"{folder} must be a folder that `spikeloom build` wrote, but"
     try:
         facts = json.loads((folder / "build.json").read_text(encoding="utf-8"))
         text = (folder / _DESIGN[netlist]).read_text(encoding="utf-8")
-        return BOARDS[facts["board"]], float(facts["frequency"]), text
+        return BOARDS[facts["board"]], float(facts["frequency"]), int(facts["baud"]), text
     except OSError as error:
         raise ValueError(f"{wrong} {error}") from None
     except (ValueError, KeyError, TypeError):
