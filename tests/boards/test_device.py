@@ -517,13 +517,13 @@ def test_spi_line(clock: Clock) -> None:
 def test_build_folder(tmp_path: Path) -> None:
     net = stack(random.Random(3), high=15)
     _, facts, weights = board(net, store=WeightStore.SPRAM)
-    facts.save(tmp_path / LINK)
+    (tmp_path / LINK).write_text(facts.text())
     with pytest.raises(ValueError, match=f"folder that `spikeloom build` wrote, but .*{WEIGHTS}"):
         read_build(tmp_path)
     (tmp_path / WEIGHTS).write_bytes(weights)
     assert read_build(tmp_path) == (facts, weights)
     with pytest.raises(DeviceError, match="no_such_port cannot be opened"):
         Device.open(tmp_path / "no_such_port", tmp_path)
-    replace(facts, spi=True).save(tmp_path / LINK)
+    (tmp_path / LINK).write_text(replace(facts, spi=True).text())
     with pytest.raises(ValueError, match="must have a serial line, but has SPI: give Device a SPI"):
         Device.open("nowhere", tmp_path)

@@ -222,8 +222,9 @@ def build(
     placement = [*board.place, "--json", "top.json", *place, *options]
     versions = {tool.name: str(tool.found) for tool in tools.values()}
     weights = weight_bytes(network)
+    facts = _link_facts(network, top, link)
     inputs = _digest(
-        json.dumps([sources, placement, family.pack, versions, _digest(weights)]).encode()
+        json.dumps([sources, placement, family.pack, versions, facts, _digest(weights)]).encode()
     )
     if (earlier := _load(folder, inputs)) is not None:
         return earlier
@@ -258,7 +259,14 @@ def build(
         stage.begin("pack")
         _run_or_fail(tools[family.packer.name], list(family.pack), part)
         stage.end()
-        _write_host_files(part, network, top, link, weights)
+        if facts:
+            (part / LINK).write_text(facts, encoding="utf-8")
+        if weights:
+            (part / WEIGHTS).write_bytes(weights)
+        if link.flash:
+            bitstream = (part / family.bitstream).read_bytes()
+            image = flash_image(bitstream, weights, WEIGHTS_ADDRESS, board.flash or 0)
+            (part / FLASH).write_bytes(image)
         result = BuildResult(
             folder=folder,
             cached=False,
@@ -279,21 +287,14 @@ def build(
     return result
 
 
-def _write_host_files(
-    folder: Path, network: EventNetwork, top: BoardTop, link: HostLink, weights: bytes
-) -> None:
-    """Write what a host needs beside the bitstream, and the image of the flash."""
-    if isinstance(network, NetworkTop):
-        facts = LinkFacts.of(
-            network, monitor=link.monitor, spi=link.spi, baud=top.baud, flash=link.flash
-        )
-        facts.save(folder / LINK)
-    if weights:
-        (folder / WEIGHTS).write_bytes(weights)
-    if link.flash:
-        bitstream = (folder / top.board.family.bitstream).read_bytes()
-        image = flash_image(bitstream, weights, WEIGHTS_ADDRESS, top.board.flash or 0)
-        (folder / FLASH).write_bytes(image)
+def _link_facts(network: EventNetwork, top: BoardTop, link: HostLink) -> str:
+    """What a host needs beside the bitstream, as text; nothing of what is no network."""
+    if not isinstance(network, NetworkTop):
+        return ""
+    facts = LinkFacts.of(
+        network, monitor=link.monitor, spi=link.spi, baud=top.baud, flash=link.flash
+    )
+    return facts.text()
 
 
 def board_files(top: BoardTop, names: Iterable[str]) -> dict[str, str]:

@@ -150,13 +150,13 @@ class LinkFacts:
         """Whether potentials and counters can be read."""
         return bool(bytes.fromhex(self.identity)[1] & 2)
 
-    def save(self, path: Path) -> None:
-        """Write them as JSON."""
-        path.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
+    def text(self) -> str:
+        """They, as JSON."""
+        return json.dumps(asdict(self), indent=2) + "\n"
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read what :meth:`save` wrote.
+        """Read what :meth:`text` wrote.
 
         Raises
         ------
