@@ -26,7 +26,7 @@ from model_device import (
 )
 
 from spikeloom.boards import device as module
-from spikeloom.boards.device import Device, DeviceError, read_build
+from spikeloom.boards.device import Device, DeviceError
 from spikeloom.boards.flow import LINK, WEIGHTS
 from spikeloom.boards.line import SPILine
 from spikeloom.boards.link_facts import LinkFacts
@@ -227,13 +227,13 @@ def test_wrong_timeout(clock: Clock) -> None:
     assert line.closed
 
 
-@pytest.mark.parametrize("seed", range(24))
+@pytest.mark.parametrize("seed", range(20))
 def test_noise(seed: int, clock: Clock) -> None:
     """A byte of a thousand is spoilt, both ways: results are right, or there is an error."""
     rng = random.Random(seed)
     net = rng.choice([stack, signed, image, sent_potentials])(random.Random(3))
     model, facts, _ = board(net, monitor=True)
-    raster = samples(net, 12, 5)
+    raster = samples(net, 8, 4)
     line = MemoryLine(model, clock, noise(rng, 0.001), rng.choice([1, 3, 20]))
     with Device(line, facts) as device:
         for _ in range(2):
@@ -405,14 +405,14 @@ def test_line_that_fails(of: str, clock: Clock, monkeypatch: pytest.MonkeyPatch)
         device.run(samples(net, 2, 3))
 
 
-@pytest.mark.parametrize("after", range(14))
+@pytest.mark.parametrize("after", range(10))
 @pytest.mark.parametrize("cut", [False, True])
 def test_interrupt(after: int, cut: bool, clock: Clock) -> None:
-    """Interrupted when so many bytes have passed, in the middle of a write too."""
+    """Interrupted after so many calls of the line, in the middle of a write too."""
     net = image(random.Random(3))
     model, facts, _ = board(net, monitor=True)
     line = MemoryLine(model, clock)
-    raster = samples(net, 30, 4)
+    raster = samples(net, 20, 4)
     left = after
     interrupting = False
     plain = {"write": line.write, "read_some": line.read_some}
@@ -519,9 +519,8 @@ def test_build_folder(tmp_path: Path) -> None:
     _, facts, weights = board(net, store=WeightStore.SPRAM)
     (tmp_path / LINK).write_text(facts.text())
     with pytest.raises(ValueError, match=f"folder that `spikeloom build` wrote, but .*{WEIGHTS}"):
-        read_build(tmp_path)
+        Device.open("nowhere", tmp_path)
     (tmp_path / WEIGHTS).write_bytes(weights)
-    assert read_build(tmp_path) == (facts, weights)
     with pytest.raises(DeviceError, match="no_such_port cannot be opened"):
         Device.open(tmp_path / "no_such_port", tmp_path)
     (tmp_path / LINK).write_text(replace(facts, spi=True).text())

@@ -18,10 +18,11 @@ from spikeloom.reference.link_frames import Answer, Frame, answer_bytes
 
 
 def test_ends_with_an_error_or_right(tmp_path: Path) -> None:
+    """``fuzz_driver`` with more of them is for a benchmark."""
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    ends = fuzz_driver(18 * len(MALICE), tmp_path)
+    ends = fuzz_driver(12 * len(MALICE), tmp_path)
     assert set(ends) <= {"right", "error", "forged"}
-    assert ends["error"] > 100
+    assert ends["error"] > 80
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # KiB
 
 
@@ -39,7 +40,7 @@ def test_good_device_on_a_terminal(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "words"),
-    [(Silence, "did not answer within 0.01 s, 5 times"), (Hangup, "line to the device failed")],
+    [(Silence, "did not answer within 0.05 s, 5 times"), (Hangup, "line to the device failed")],
 )
 @pytest.mark.parametrize("begins", [0, 30])
 def test_error_is_clear(kind: type[Malice], begins: int, words: str, tmp_path: Path) -> None:
@@ -49,12 +50,12 @@ def test_error_is_clear(kind: type[Malice], begins: int, words: str, tmp_path: P
     raster = samples(net, 30, 5)
     with Terminal(kind(random.Random(0), model, begins)) as terminal:
         with pytest.raises(DeviceError, match=words):
-            Device.open(terminal.path, tmp_path, timeout=0.01).run(raster)
+            Device.open(terminal.path, tmp_path, timeout=0.05).run(raster)
 
 
 @pytest.mark.parametrize("kind", ["ticks", "restarts", "bytes"])
 def test_endless_events_fill_no_memory(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Twenty kilobytes of them whenever the line is read, results waited for or not."""
+    """Hundreds of kilobytes of them, while results are waited for and while they are not."""
     net = stack(random.Random(3))
     model, facts, _ = board(net)
     clock = Clock()
@@ -66,28 +67,28 @@ def test_endless_events_fill_no_memory(kind: str, monkeypatch: pytest.MonkeyPatc
         "restarts": answer_bytes(Frame(Answer.EVENTS, 0, model.o.long(2))),
         "bytes": b"\x01",
     }[kind]
-    flood = one * (20_000 // len(one))
+    flood = one * (4_000 // len(one))
+    flooded = 0
     plain = line.read_some
 
     def read_some() -> bytes:
-        nonlocal reads
-        reads += 1
-        clock.now += 0.02
+        nonlocal flooded
+        flooded += len(flood)
+        clock.now += 0.1
         return plain() + flood
 
-    reads = 0
     line.read_some = read_some  # type: ignore[method-assign]
     tracemalloc.start()
     try:
         start = clock.now
-        for _ in range(3):
-            # Ticks behind a restart are what a device without spikes sends.
-            with suppress(DeviceError):
-                device.run(samples(net, 20, 9))
-            with suppress(DeviceError):
-                device.illegal()
-        assert reads > 100
-        assert clock.now < start + 1000
-        assert tracemalloc.get_traced_memory()[1] < 1_500_000
+        # Ticks behind a restart are what a device without spikes sends.
+        with suppress(DeviceError):
+            device.run(samples(net, 2, 9))
+        line.orders = 0
+        with pytest.raises(DeviceError, match="5 times"):
+            device.illegal()
+        assert flooded > 200_000
+        assert clock.now < start + 100
+        assert tracemalloc.get_traced_memory()[1] < 150_000
     finally:
         tracemalloc.stop()

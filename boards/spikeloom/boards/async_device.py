@@ -12,8 +12,8 @@ from typing import Self, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from spikeloom.boards.device import Device, DeviceError, read_build
-from spikeloom.boards.line import Line, open_serial
+from spikeloom.boards.device import Device, DeviceError, open_line
+from spikeloom.boards.line import Line
 from spikeloom.boards.link_facts import LinkFacts
 from spikeloom.reference.fixed import IntArray
 
@@ -99,11 +99,7 @@ class AsyncDevice:
         DeviceError, ValueError
             As there.
         """
-        facts, weights = read_build(build)
-        try:
-            line = open_serial(port, facts.baud, timeout)
-        except OSError as error:
-            raise DeviceError(f"{port} cannot be opened: {error}") from None
+        line, facts, weights = open_line(port, build, timeout)
         return await cls.over(line, facts, weights, timeout=timeout, progress=progress)
 
     @classmethod

@@ -31,7 +31,7 @@ from spikeloom.reference.link_frames import (
 )
 from spikeloom.rtl_gen.link.monitor import COUNTERS
 
-__all__ = ["Device", "DeviceError", "read_build"]
+__all__ = ["Device", "DeviceError", "open_line"]
 
 _ANSWERS = {
     Order.IDENTIFY: Answer.IDENTITY,
@@ -164,7 +164,7 @@ class Device:
         build
             Folder that ``spikeloom build`` wrote.
         timeout, progress
-            As above; ``timeout`` is also how long the port may take for the bytes of an order.
+            As above; after five times ``timeout`` a port that takes no bytes is given up.
 
         Raises
         ------
@@ -173,11 +173,7 @@ class Device:
         ValueError
             If the folder is not a build's, or the build has no serial line.
         """
-        facts, weights = read_build(build)
-        try:
-            line = open_serial(port, facts.baud, timeout)
-        except OSError as error:
-            raise DeviceError(f"{port} cannot be opened: {error}") from None
+        line, facts, weights = open_line(port, build, timeout)
         return cls(line, facts, weights, timeout=timeout, progress=progress)
 
     def __enter__(self) -> Self:
@@ -610,25 +606,34 @@ class Device:
             raise DeviceError(f"the line to the device failed: {error}") from None
 
 
-def read_build(build: Path) -> tuple[LinkFacts, bytes]:
-    """What a host must know of a build with a serial line, and the weights to load.
+def open_line(port: str | Path, build: Path, timeout: float) -> tuple[Line, LinkFacts, bytes]:
+    """Open the serial port at which a build is; the line, its facts, and its weights.
+
+    Parameters
+    ----------
+    port, build, timeout
+        As :meth:`Device.open`'s.
 
     Raises
     ------
+    DeviceError
+        If the port cannot be opened.
     ValueError
         If the folder is not a build's, or the build has no serial line.
     """
     facts = LinkFacts.load(build / LINK)
     if facts.spi:
         raise ValueError(f"{build} must have a serial line, but has SPI: give Device a SPILine")
-    if not facts.loads:
-        return facts, b""
     try:
-        return facts, (build / WEIGHTS).read_bytes()
+        weights = (build / WEIGHTS).read_bytes() if facts.loads else b""
     except OSError as error:
         raise ValueError(
             f"{build} must be a folder that `spikeloom build` wrote, but {error}"
         ) from None
+    try:
+        return open_serial(port, facts.baud, _TRIES * timeout), facts, weights
+    except OSError as error:
+        raise DeviceError(f"{port} cannot be opened: {error}") from None
 
 
 def _keeping(source: Iterator[IntArray | None], kept: deque[IntArray]) -> Iterator[IntArray | None]:
