@@ -13,9 +13,9 @@ __all__ = ["FlashLoadedNetwork"]
 class FlashLoadedNetwork(wiring.Component):
     """A network on a line that first takes what lies in a flash.
 
-    In the flash are orders, as a host would send them; nobody hears the answers. As soon as all
-    weights are there, or the reader is at its end, the host has the line. What it sends before is
-    lost; whether weights are there STATUS tells.
+    In the flash are orders, as a host would send them. As soon as all weights are there, or the
+    reader is at its end, the host has the line. What it sends before is lost; what is answered
+    before its first byte, nobody hears. Whether weights are there STATUS tells.
 
     Parameters
     ----------
@@ -58,16 +58,22 @@ class FlashLoadedNetwork(wiring.Component):
         for name in ("spike", "error", "loaded"):
             m.d.comb += getattr(self, name).eq(getattr(linked, name))
         m.d.comb += [reader.cipo.eq(self.cipo), reader.stop.eq(linked.loaded)]
+        # The last orders are answered when the reader is done already.
+        spoken = Signal()
         with m.If(reader.done):
             connect(m, flipped(self.i), linked.i)
-            connect(m, linked.o, flipped(self.o))
             m.d.comb += linked.broken.eq(self.broken)
+            with m.If(self.i.valid):
+                m.d.sync += spoken.eq(1)
         with m.Else():
             m.d.comb += [
                 linked.i.payload.eq(reader.o.payload),
                 linked.i.valid.eq(reader.o.valid),
                 reader.o.ready.eq(linked.i.ready),
-                linked.o.ready.eq(1),
                 self.i.ready.eq(1),
             ]
+        with m.If(spoken):
+            connect(m, linked.o, flipped(self.o))
+        with m.Else():
+            m.d.comb += linked.o.ready.eq(1)
         return m
