@@ -218,6 +218,6 @@ def test_other_device(clock: Clock) -> None:
 
 def test_no_port(tmp_path: Path) -> None:
     _, facts, _ = board(NETWORK)
-    facts.save(tmp_path / LINK)
+    (tmp_path / LINK).write_text(facts.text())
     with pytest.raises(DeviceError, match="nothing cannot be opened"):
         asyncio.run(AsyncDevice.open(tmp_path / "nothing", tmp_path))

@@ -29,7 +29,7 @@ def test_ends_with_an_error_or_right(tmp_path: Path) -> None:
 def test_good_device_on_a_terminal(tmp_path: Path) -> None:
     net = stack(random.Random(3))
     model, facts, _ = board(net)
-    facts.save(tmp_path / LINK)
+    (tmp_path / LINK).write_text(facts.text())
     raster = samples(net, 30, 5)
     with Terminal(Malice(random.Random(0), model, 1 << 40)) as terminal:
         with Device.open(terminal.path, tmp_path, timeout=20) as device:
@@ -46,7 +46,7 @@ def test_good_device_on_a_terminal(tmp_path: Path) -> None:
 def test_error_is_clear(kind: type[Malice], begins: int, words: str, tmp_path: Path) -> None:
     net = stack(random.Random(3))
     model, facts, _ = board(net)
-    facts.save(tmp_path / LINK)
+    (tmp_path / LINK).write_text(facts.text())
     raster = samples(net, 30, 5)
     with Terminal(kind(random.Random(0), model, begins)) as terminal:
         with pytest.raises(DeviceError, match=words):

@@ -185,18 +185,23 @@ class Events(Malice):
 
     endless = True
     forges = True
+    number = -1
+
+    def frame(self, payload: bytes) -> bytes:
+        self.number = (self.number + 1) % 16
+        return answer_bytes(Frame(Answer.EVENTS, self.number, payload))
 
     def more(self) -> bytes:
         form = self.model.o
         spikes = [form.long(0, k, self.rng.randrange(4)) for k in range(3)]
         ends = self.rng.choice([form.long(1), form.long(1), form.long(2), b""])
         payload = b"".join(spikes) * self.rng.randrange(2) + ends
-        return answer_bytes(Frame(Answer.EVENTS, 0, payload))
+        return self.frame(payload)
 
 
 class Restarts(Events):
     def more(self) -> bytes:
-        return answer_bytes(Frame(Answer.EVENTS, 0, self.model.o.long(2)))
+        return self.frame(self.model.o.long(2))
 
 
 class LongEvents(Events):
@@ -204,7 +209,7 @@ class LongEvents(Events):
 
     def more(self) -> bytes:
         many = self.model.o.long(0, 1, 1) + b"\x01" * self.rng.choice([0, 50, 500, 5000])
-        return answer_bytes(Frame(Answer.EVENTS, 0, many + self.model.o.long(1)))
+        return self.frame(many + self.model.o.long(1))
 
 
 MALICE: list[type[Malice]] = [

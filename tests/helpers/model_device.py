@@ -148,6 +148,7 @@ class ModelDevice:
         return [address << self.i.count | count for _, address, count in events]
 
     def renew(self) -> None:
+        self.step_number = 0
         """Begin anew, as RESET has it."""
         self.decoder = Decoder(self.i)
         self.place = 0
@@ -252,7 +253,8 @@ class ModelDevice:
 
     def _send(self, *events: bytes) -> None:
         self.counts["events_out"] += len(events)
-        self.say(Answer.EVENTS, 0, b"".join(events))
+        self.say(Answer.EVENTS, self.step_number, b"".join(events))
+        self.step_number = (self.step_number + 1) % 16
 
     def _row(self, asked: int) -> bytes:
         facts = self.facts

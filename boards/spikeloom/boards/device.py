@@ -129,6 +129,7 @@ class Device:
         self._weights = weights
         self._timeout = timeout
         self._number = 0
+        self._events = 0
         # An answer's longest: a step's events, or an identity, each byte escaped.
         most = max(int(np.prod(facts.outputs)) + 2, facts.lanes * facts.potential_bytes) * 16
         self._reader = FrameReader(most + len(facts.identity) + 1024)
@@ -205,6 +206,7 @@ class Device:
             If the device does not answer, or has become another.
         """
         self._ask(Order.RESET)
+        self._events = 0
         self._finished = True
 
     def illegal(self) -> bool:
@@ -395,6 +397,9 @@ class Device:
         for answer in self._exchange(_pieces(data()), lambda: bool(begun)):
             if answer.kind != Answer.EVENTS:
                 continue
+            if answer.number != self._events:
+                raise _LostError("a frame of events was lost")
+            self._events = (self._events + 1) % NUMBERS
             found.append(self._step_events(answer.payload, first=not found))
             if len(found) > begun[0]:
                 result = self._raster(np.concatenate(found), begun.popleft())

@@ -72,7 +72,7 @@ class Answer(enum.IntEnum):
     IDENTITY = 2
     """Who is there."""
     EVENTS = 3
-    """Events of the network, up to the end of a step."""
+    """Events of the network, up to the end of a step; numbered in turn."""
     STATUS = 4
     """What went wrong, and what is missing."""
     POTENTIALS = 5

@@ -215,7 +215,10 @@ class LinkedNetwork(wiring.Component):
             connect(m, top.probe_o, self._potentials.probe_i)
         in_events = Signal()
         sends = in_events | self._encoder.o.valid
-        self._answer(m, self._obey(m, begin_anew, sends), in_events)
+        number = Signal(4)
+        self._answer(m, self._obey(m, begin_anew, sends), in_events, number)
+        with m.If(begin_anew):
+            m.d.sync += number.eq(0)
         return m
 
     def _obey(self, m: Module, begin_anew: Signal, sends: Value) -> Any:
@@ -271,8 +274,8 @@ class LinkedNetwork(wiring.Component):
             found = Mux(order == each, _code(answer), found)
         return found
 
-    def _answer(self, m: Module, done: Any, in_events: Signal) -> None:
-        """Send refusals, answers and the network's events, a frame at a time."""
+    def _answer(self, m: Module, done: Any, in_events: Signal, number: Signal) -> None:
+        """Send refusals, answers and the network's events, a numbered frame at a time."""
         encoder, network = self._encoder, self.network
         words = self._words(m)
         frames = self._frames
@@ -312,9 +315,9 @@ class LinkedNetwork(wiring.Component):
             with m.If(taken & ~last):
                 m.d.sync += body.eq(1)
         with m.Elif(encoder.o.valid):
-            m.d.comb += [words.valid.eq(1), byte.eq(Answer.EVENTS << 4)]
+            m.d.comb += [words.valid.eq(1), byte.eq(Cat(number, _code(Answer.EVENTS)))]
             with m.If(taken):
-                m.d.sync += in_events.eq(1)
+                m.d.sync += [in_events.eq(1), number.eq(number + 1)]
 
     def _connect_body(self, m: Module, kind: Value, words: Any) -> None:
         """Give the bytes behind an answer's header; in a context that holds while they last."""
