@@ -52,8 +52,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns
     -------
-    The exit code: 0 where all went well, 1 where something was found unequal or a tool failed, 2
-    where the user's input is wrong, 130 after an interrupt, be it by SIGINT, SIGTERM or SIGHUP.
+    The exit code: 0 where all went well, 1 where something was found unequal or a tool or a device
+    failed, 2 where the user's input is wrong, 130 after an interrupt, be it by SIGINT, SIGTERM or
+    SIGHUP.
     """
     try:
         with _interruptible():
@@ -70,6 +71,7 @@ def _run(arguments: list[str]) -> int:
         parser = _parser(arguments)
     chosen = parser.parse_args(arguments)
     with _held():
+        from spikeloom.boards.device import DeviceError
         from spikeloom.boards.flow import FlowError
         from spikeloom.rtl_gen.emit import EmitError
         from spikeloom.sim.runner import SimulationError
@@ -80,7 +82,7 @@ def _run(arguments: list[str]) -> int:
     except ValueError as error:
         _complain(error)
         return USAGE_ERROR
-    except (EmitError, FlowError, SimulationError, OSError) as error:
+    except (DeviceError, EmitError, FlowError, SimulationError, OSError) as error:
         _complain(error)
         return FAILURE
     except MemoryError:

@@ -92,12 +92,8 @@ class _Result:
 def _run(arguments: argparse.Namespace) -> int:
     if not 0 < arguments.timeout < float("inf"):
         raise ValueError(f"--timeout must be positive and finite, not {arguments.timeout:g}")
-    for path in (arguments.output, arguments.plot):
-        if path is not None and (not path.parent.is_dir() or path.is_dir()):
-            raise ValueError(f"{path} must be a file in a folder that exists")
-    if arguments.output is not None:
-        check_recording_path(arguments.output)
     facts = LinkFacts.load(arguments.folder / LINK)
+    _check_outputs(arguments, facts)
     data = read_data(
         arguments.data,
         {facts.input: facts.inputs},
@@ -114,7 +110,7 @@ def _run(arguments: argparse.Namespace) -> int:
         save_recording(recording, arguments.output, dt=arguments.dt)
     if arguments.plot is not None:
         page = render_board_run(
-            title=f"{arguments.folder.name}, sample 0",
+            title=f"{arguments.folder.resolve().name}, sample 0",
             about=result.about,
             stimulus=raster[0],
             spikes=result.spikes[0],
@@ -127,6 +123,31 @@ def _run(arguments: argparse.Namespace) -> int:
     else:
         _print(plain)
     return int(plain.get("different", 0) > 0)
+
+
+def _check_outputs(arguments: argparse.Namespace, facts: LinkFacts) -> None:
+    for path in (arguments.output, arguments.plot):
+        if path is not None and (not path.parent.is_dir() or path.is_dir()):
+            raise ValueError(f"{path} must be a file in a folder that exists")
+    if arguments.output is not None:
+        check_recording_path(arguments.output)
+        if arguments.output.suffix == ".csv" and not _spiking(facts):
+            raise ValueError(
+                f"{arguments.output} must end with .npz or .h5: events are of an output that sends"
+                " spikes"
+            )
+
+
+def _spiking(facts: LinkFacts) -> bool:
+    """Whether the output sends spikes, and not potentials."""
+    return facts.least_out == 0
+
+
+def _recorded(values: IntArray, facts: LinkFacts) -> IntArray:
+    """What came out, of the type that it has in a golden recording."""
+    if not _spiking(facts):
+        return values
+    return values.astype(np.uint8 if facts.most_out < 256 else np.uint16)
 
 
 def _expected(path: Path | None, facts: LinkFacts, data: Data) -> IntArray | None:
@@ -160,7 +181,7 @@ def _through(arguments: argparse.Namespace, raster: IntArray) -> _Result:
                 spikes = device.run(raster, lambda done: bars.update(bar, completed=done))
                 seconds = time.perf_counter() - start
                 counters = device.counters() if device.facts.monitor else None
-                return _Result(device.about, spikes, seconds, counters)
+                return _Result(device.about, _recorded(spikes, device.facts), seconds, counters)
 
 
 @contextmanager
@@ -189,7 +210,8 @@ def _plain(
         "device": result.about,
         "samples": data.samples,
         "steps": data.steps,
-        "spikes": int(result.spikes.sum()),
+        # Potentials are of signed numbers.
+        "spikes": int(result.spikes.sum()) if result.spikes.dtype.kind == "u" else None,
         "sums": recording.counts.reshape(data.samples, -1)[:_SHOWN].tolist(),
         "decisions": decisions.tolist(),
         "seconds": round(result.seconds, 6),
@@ -211,7 +233,8 @@ def _print(plain: dict[str, Any]) -> None:
     say(f"{plain['device']}: {plain['samples']:,} samples of {plain['steps']:,} steps")
     for k, sums in enumerate(plain["sums"]):
         say(f"  sample {k}: {' '.join(map(str, sums))}; most: {plain['decisions'][k]}")
-    say(f"spikes       {plain['spikes']:,}")
+    if plain["spikes"] is not None:
+        say(f"spikes       {plain['spikes']:,}")
     if "accuracy" in plain:
         correct, samples = plain["accuracy"]["correct"], plain["accuracy"]["samples"]
         say(f"accuracy     {100 * correct / samples:.1f} % ({correct:,} of {samples:,})")

@@ -1,0 +1,184 @@
+"""The command against devices in Python on a pseudo-terminal."""
+
+import json
+import random
+from contextlib import contextmanager
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from malicious_device import Malice, Terminal
+from model_device import board, counts, golden, image, samples, signed, stack
+
+from spikeloom.boards.flow import LINK, WEIGHTS
+from spikeloom.reference.recording_file import load_recording, save_recording
+from spikeloom.reference.simulate import run_fixed
+from spikeloom.rtl_gen.weights import WeightStore
+
+PATIENCE = 20
+"""Seconds for a device that answers at once."""
+NEVER = 1 << 40
+
+
+@pytest.fixture
+def device(tmp_path):
+    """A function that writes a build folder and puts its device on a terminal."""
+
+    @contextmanager
+    def make(net, *, other=None, kind=Malice, begins=NEVER, **options):
+        model, facts, weights = board(net, **options)
+        folder = tmp_path / "build"
+        folder.mkdir(exist_ok=True)
+        (folder / LINK).write_text(facts.text())
+        (folder / WEIGHTS).write_bytes(weights)
+        if other is not None:
+            model, _, _ = board(other)
+        with Terminal(kind(random.Random(0), model, begins)) as terminal:
+            yield folder, ("--port", terminal.path, "--timeout", PATIENCE)
+
+    return make
+
+
+@pytest.fixture
+def data(tmp_path):
+    """A function that writes samples."""
+
+    def write(raster, **arrays):
+        path = tmp_path / "x.npz"
+        np.savez(path, x=raster, **arrays)
+        return path
+
+    return write
+
+
+def complains(code, output, complaint, expected, words):
+    """One sentence on standard error, and nothing else."""
+    assert (code, output) == (expected, "")
+    (line,) = complaint.splitlines()
+    assert line.startswith("spikeloom: ")
+    assert words in line
+
+
+@pytest.mark.parametrize("make", [stack, signed, image])
+@pytest.mark.parametrize("suffix", [".npz", ".h5", ".csv"])
+def test_spikes_equal_golden_model(run, device, data, tmp_path, make, suffix):
+    net = make(random.Random(3))
+    raster = samples(net, 3, 5)
+    out = tmp_path / f"out{suffix}"
+    with device(net) as (folder, port):
+        code, output, _ = run("run", folder, data(raster), *port, "-o", out)
+    assert code == 0
+    assert f"written      {out}" in output
+    found = load_recording(out).output
+    expected = golden(net, raster)
+    assert np.array_equal(found.reshape(expected.shape), expected)
+    assert found.dtype == expected.dtype
+
+
+def test_json(run, device, data, tmp_path):
+    """Weights are loaded first; what is counted is told where there is a monitor."""
+    net = stack(random.Random(3), high=15)
+    raster = samples(net, 7, 4)
+    expected = golden(net, raster)
+    decisions = expected.sum(axis=1).argmax(axis=1)
+    labels = np.where(np.arange(7) < 5, decisions, (decisions + 1) % 3)
+    with device(net, monitor=True, store=WeightStore.SPRAM) as (folder, port):
+        code, output, complaint = run("run", folder, data(raster, y=labels), *port, "--json")
+    assert (code, complaint) == (0, "")
+    answer = json.loads(output)
+    assert answer.pop("seconds") > 0
+    assert answer == {
+        "folder": str(folder),
+        "device": "test 10-6-3 weights 8 states 12",
+        "samples": 7,
+        "steps": 4,
+        "spikes": expected.sum(),
+        "sums": expected.sum(axis=1)[:5].tolist(),
+        "decisions": decisions.tolist(),
+        "accuracy": {"correct": 5, "samples": 7},
+        "counters": {
+            "events_in": 7 * 5 + np.count_nonzero(raster),
+            "waits": 7,
+            "events_out": 7 * 5 + np.count_nonzero(expected),
+            "cycles": 70_000,
+        },
+    }
+
+
+def test_what_is_printed(run, device, data, tmp_path):
+    net = counts(random.Random(3))
+    raster = samples(net, 6, 4)
+    expected = golden(net, raster)[:4]
+    sums = expected.sum(axis=1)
+    labels = tmp_path / "labels.npy"
+    np.save(labels, np.concatenate([sums.argmax(axis=1)[:3], [(sums[3].argmax() + 1) % 3, 0, 0]]))
+    options = ("--labels", labels, "--limit", 4)
+    with device(net, monitor=True) as (folder, port):
+        code, output, _ = run("run", folder, data(raster), *port, *options)
+    assert code == 0
+    lines = output.splitlines()
+    assert lines[0] == "test 10-6-3 weights 8 states 12: 4 samples of 4 steps"
+    assert lines[1] == f"  sample 0: {' '.join(map(str, sums[0]))}; most: {sums[0].argmax()}"
+    assert lines[5] == f"spikes       {expected.sum():,}"
+    assert lines[6] == "accuracy     75.0 % (3 of 4)"
+    assert lines[7].startswith("time         ")
+    assert lines[8].startswith("line         it was waited for in 100.0 % of all cycles")
+
+
+def test_expected(run, device, data, tmp_path):
+    """Of more samples, too; each spike that is another counts."""
+    net = stack(random.Random(3))
+    raster = samples(net, 3, 5)
+    right, wrong = tmp_path / "right.npz", tmp_path / "wrong.npz"
+    recording = run_fixed(net, samples(net, 4, 5))
+    assert np.array_equal(recording.output[:3], golden(net, raster))
+    save_recording(recording, right)
+    changed = recording.output.copy()
+    changed[1, 2, 0] ^= 1
+    changed[2, 4, 1] += 2
+    # A sample that does not run.
+    changed[3] += 1
+    save_recording(replace(recording, outputs={"out out": changed}), wrong)
+    with device(net) as (folder, port):
+        given = ("run", folder, data(raster), *port, "--expect")
+        code, output, _ = run(*given, right)
+        assert (code, output.splitlines()[-1]) == (0, "expected     all equal")
+        code, output, _ = run(*given, wrong)
+        assert (code, output.splitlines()[-1]) == (1, "expected     2 are different")
+        code, output, _ = run(*given, wrong, "--json")
+        assert (code, json.loads(output)["different"]) == (1, 2)
+
+
+class Page(HTMLParser):
+    """The texts of a page and how many shapes it draws."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.texts, self.paths, self.open = [], 0, []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.paths += tag == "path"
+
+    def handle_data(self, data):
+        self.texts.append(data.strip())
+
+
+def test_page(run, device, data, tmp_path):
+    net = stack(random.Random(3))
+    raster = samples(net, 2, 5)
+    expected = golden(net, raster)
+    page = tmp_path / "page.html"
+    with device(net) as (folder, port):
+        given = ("run", folder, data(raster, y=np.array([2, 1])), *port, "--plot", page)
+        assert run(*given)[0] == 0
+        text = page.read_text()
+        assert run(*given)[0] == 0
+    assert page.read_text() == text
+    found = Page(text)
+    assert "build, sample 0" in found.texts
+    assert "test 10-6-3 weights 8 states 12" in found.texts
+    assert f"input: 10 neurons, {raster[0].sum()} spikes" in found.texts
+    assert f"output: 3 neurons, {expected[0].sum()} spikes" in found.texts
+    assert found.paths >= 2
