@@ -2,18 +2,20 @@
 
 import json
 import random
+import sys
 from contextlib import contextmanager
 from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
-from malicious_device import Malice, Terminal
-from model_device import board, counts, golden, image, samples, signed, stack
+from malicious_device import Hangup, Malice, Silence, Terminal
+from model_device import board, counts, golden, image, samples, sent_potentials, signed, stack
 
+from spikeloom.boards.device import Device
 from spikeloom.boards.flow import LINK, WEIGHTS
 from spikeloom.reference.recording_file import load_recording, save_recording
-from spikeloom.reference.simulate import run_fixed
+from spikeloom.reference.simulate import Recording, run_fixed
 from spikeloom.rtl_gen.weights import WeightStore
 
 PATIENCE = 20
@@ -182,3 +184,162 @@ def test_page(run, device, data, tmp_path):
     assert f"input: 10 neurons, {raster[0].sum()} spikes" in found.texts
     assert f"output: 3 neurons, {expected[0].sum()} spikes" in found.texts
     assert found.paths >= 2
+
+
+def test_page_of_the_folder_that_one_is_in(run, device, data, tmp_path, monkeypatch):
+    net = stack(random.Random(3))
+    page = tmp_path / "page.html"
+    with device(net) as (folder, port):
+        monkeypatch.chdir(folder)
+        assert run("run", ".", data(samples(net, 1, 5)), *port, "--plot", page)[0] == 0
+    assert "build, sample 0" in Page(page.read_text()).texts
+
+
+def test_potentials(run, device, data, tmp_path):
+    """They are no spikes, and not drawn as if they were."""
+    net = sent_potentials(random.Random(3))
+    raster = samples(net, 2, 5)
+    expected = golden(net, raster)
+    assert expected.min() < 0 < expected.max()
+    out, page = tmp_path / "out.npz", tmp_path / "page.html"
+    with device(net) as (folder, port):
+        given = ("run", folder, data(raster), *port)
+        code, output, _ = run(*given, "-o", out, "--plot", page, "--json")
+        answer = json.loads(output)
+        assert (code, answer["spikes"]) == (0, None)
+        code, output, _ = run(*given)
+        assert (code, "spikes" in output) == (0, False)
+        complains(*run(*given, "-o", tmp_path / "out.csv"), 2, "must end with .npz or .h5: events")
+    found = load_recording(out).output
+    assert np.array_equal(found, expected)
+    assert answer["sums"] == expected.sum(axis=1).reshape(2, -1).tolist()
+    texts = Page(page.read_text()).texts
+    assert f"output {answer['decisions'][0]}, the one with the most" in texts
+    assert not [text for text in texts if text.startswith("output:")]
+
+
+def test_another_network(run, device, data):
+    net = stack(random.Random(3))
+    with device(net, other=stack(random.Random(4))) as (folder, port):
+        answer = run("run", folder, data(samples(net, 2, 3)), *port, "--json")
+    complains(*answer, 1, "the device must be network ")
+    assert "program it with this build" in answer[2]
+
+
+@pytest.mark.parametrize(
+    ("kind", "begins", "words"),
+    [
+        (Silence, 0, "the device did not answer within 0.02 s, 5 times"),
+        (Silence, 100, "the device did not answer within 0.02 s, 5 times"),
+        (Hangup, 100, "the line to the device failed: "),
+    ],
+)
+def test_device_that_ends(run, device, data, kind, begins, words):
+    net = stack(random.Random(3))
+    raster = samples(net, 30, 5)
+    with device(net, kind=kind, begins=begins) as (folder, port):
+        answer = run("run", folder, data(raster), *port[:2], "--timeout", 0.02, "--json")
+    complains(*answer, 1, words)
+
+
+def test_port_that_another_host_has(run, device, data):
+    net = stack(random.Random(3))
+    with device(net) as (folder, port):
+        with Device.open(port[1], folder, timeout=PATIENCE):
+            answer = run("run", folder, data(samples(net, 2, 3)), *port, "--json")
+    complains(*answer, 1, f"{port[1]} cannot be opened: ")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A build of inputs 0 to 1, and no board."""
+    _, facts, _ = board(stack(random.Random(3)))
+    (tmp_path / LINK).write_text(facts.text())
+    return tmp_path
+
+
+def test_no_such_port(run, folder, data):
+    given = ("run", folder, data(np.zeros((2, 3, 10), int)), "--port", folder / "nowhere")
+    code, output, complaint = run(*given)
+    assert (code, output) == (1, "")
+    assert f"spikeloom: {folder}/nowhere cannot be opened: " in complaint
+    assert "Traceback" not in complaint
+    complains(*run(*given, "--json"), 1, "nowhere cannot be opened: ")
+
+
+def test_no_pyserial(run, folder, data, monkeypatch):
+    monkeypatch.setitem(sys.modules, "serial", None)
+    given = ("run", folder, data(np.zeros((2, 3, 10), int)), "--port", folder / "nowhere", "--json")
+    complains(*run(*given), 1, "to get it, type: pip install 'spikeloom[boards]'")
+
+
+def test_no_build(run, tmp_path, data):
+    x = data(np.zeros((2, 3, 10), int))
+    for folder in (tmp_path, tmp_path / "none", x):
+        complains(
+            *run("run", folder, x, "--port", "nowhere"),
+            *(2, f"{folder} must be a folder that `spikeloom build` wrote, but "),
+        )
+
+
+def test_build_with_spi(run, folder, data):
+    _, facts, _ = board(stack(random.Random(3)))
+    (folder / LINK).write_text(replace(facts, spi=True).text())
+    given = ("run", folder, data(np.zeros((2, 3, 10), int)), "--port", "nowhere", "--json")
+    complains(*run(*given), 2, "must have a serial line, but has SPI")
+
+
+@pytest.mark.parametrize(
+    ("raster", "words"),
+    [
+        (np.zeros((2, 3, 9), int), "(samples, steps, 10) or (steps, 10), not (2, 3, 9)"),
+        (np.zeros((0, 3, 10), int), "must have samples and steps"),
+        (np.full((2, 3, 10), 0.5), "must be of integers in fixed point, not 0.5"),
+    ],
+)
+def test_wrong_data(run, folder, data, raster, words):
+    complains(*run("run", folder, data(raster), "--port", "nowhere", "--json"), 2, words)
+
+
+def test_data_out_of_range(run, device, data):
+    net = stack(random.Random(3))
+    raster = samples(net, 2, 3)
+    raster[1, 1, 1] = 2
+    with device(net) as (folder, port):
+        answer = run("run", folder, data(raster), *port, "--json")
+    complains(*answer, 2, "raster must be of 0 to 1, but has 2")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ((), "one of the arguments --port --virtual is required"),
+        (("--port", "x", "--virtual"), "argument --virtual: not allowed with argument --port"),
+        (("--port", "x", "--timeout", 0), "--timeout must be positive and finite, not 0"),
+        (("--port", "x", "--timeout", -1), "--timeout must be positive and finite, not -1"),
+        (("--port", "x", "--timeout", "nan"), "--timeout must be positive and finite, not nan"),
+        (("--port", "x", "--timeout", "inf"), "--timeout must be positive and finite, not inf"),
+        (("--port", "x", "--limit", 0), "--limit must be positive, not 0"),
+        (("--port", "x", "-o", "out.txt"), "out.txt must end with .npz, .h5 or .csv"),
+        (("--port", "x", "-o", "no/out.npz"), "must be a file in a folder that exists"),
+        (("--port", "x", "--plot", "no/out.html"), "must be a file in a folder that exists"),
+        (("--port", "x", "--expect", "no.npz"), "no.npz must be"),
+    ],
+)
+def test_wrong_options(run, folder, data, options, words):
+    complains(*run("run", folder, data(np.zeros((2, 3, 10), int)), *options), 2, words)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "words"),
+    [
+        ("out", (2, 3, 3), "must hold output 'out out', not out"),
+        ("out out", (2, 4, 3), "must hold an output of shape (2, 3, 3), not (2, 4, 3)"),
+        ("out out", (1, 3, 3), "must hold an output of shape (2, 3, 3), not (1, 3, 3)"),
+    ],
+)
+def test_wrong_expectation(run, folder, data, name, shape, words):
+    path = folder / "expected.npz"
+    save_recording(Recording({}, {}, {}, {name: np.zeros(shape, np.uint8)}), path)
+    given = ("run", folder, data(np.zeros((2, 3, 10), int)), "--port", "x", "--expect", path)
+    complains(*run(*given), 2, words)

@@ -29,7 +29,12 @@ class _SerialLine:
     """pyserial's port."""
 
     def __init__(self, port: str, baud: int, timeout: float) -> None:
-        import serial
+        try:
+            import serial
+        except ModuleNotFoundError:
+            raise OSError(
+                "pyserial is not there; to get it, type: pip install 'spikeloom[boards]'"
+            ) from None
 
         # Two hosts on one port would take each other's answers.
         self._port = serial.Serial(
@@ -61,7 +66,7 @@ def open_serial(port: str | Path, baud: int, timeout: float = 1.0) -> Line:
     Raises
     ------
     OSError
-        If it cannot be opened, or another host has it.
+        If it cannot be opened, or another host has it, or pyserial is not installed.
     """
     import termios
 

@@ -144,7 +144,7 @@ def _spiking(facts: LinkFacts) -> bool:
 
 
 def _recorded(values: IntArray, facts: LinkFacts) -> IntArray:
-    """What came out, of the type that it has in a golden recording."""
+    """What came out; spikes are of the type that they have in a golden recording."""
     if not _spiking(facts):
         return values
     return values.astype(np.uint8 if facts.most_out < 256 else np.uint16)
