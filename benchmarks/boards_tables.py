@@ -100,33 +100,35 @@ def _digits(figures: Figures) -> str:
 
 def _link(figures: Figures) -> str:
     value = {name: each for name, (_, each) in figures.items()}
-    images = f"{value['link.images']:g} digits"
-    rows = [
-        (f"{images}, weights over the line", _different(value["link.image_mismatches"])),
-        (f"{images}, weights from the flash", _different(value["link.flash_image_mismatches"])),
-        (
-            f"{value['netlist.images']:g} digits through the netlist, vendor's models of its cells",
-            _different(value["netlist.image_mismatches"]),
-        ),
-        (
-            f"{value['link.fuzz_frames']:,.0f} broken frames, good orders and digits between them",
-            f"{value['link.fuzz_failures']:g} without the right answer",
-        ),
-    ]
-    for name in ("1mbaud", "fastest"):
-        baud, share = value[f"link.baud_{name}"] / 1e6, value[f"link.share_{name}"]
+    rows = []
+    for name, words in (
+        ("link", "weights over the line"),
+        ("link.flash", "weights from the flash"),
+        ("netlist", "through the netlist, with the vendor's models of its cells"),
+    ):
+        mismatches = f"{name}.image_mismatches".replace("flash.", "flash_")
+        if mismatches in value:
+            images = value["netlist.images" if name == "netlist" else "link.images"]
+            rows.append((f"{images:g} digits, {words}", f"{value[mismatches]:g} different"))
+    if "link.fuzz_frames" in value:
         rows.append(
             (
-                f"784 spikes in a step of 784-128-10, {baud:g} Mbaud",
-                f"{value[f'link.step_of_784_{name}']:.2f} ms, in {share:.1f} % of which the network"
-                " waits for the line",
+                f"{value['link.fuzz_frames']:,.0f} broken frames, good orders and digits between"
+                " them",
+                f"{value['link.fuzz_failures']:g} without the right answer",
             )
         )
+    for name in ("1mbaud", "fastest"):
+        if f"link.baud_{name}" in value:
+            baud, share = value[f"link.baud_{name}"] / 1e6, value[f"link.share_{name}"]
+            rows.append(
+                (
+                    f"784 spikes in a step of 784-128-10, {baud:g} Mbaud",
+                    f"{value[f'link.step_of_784_{name}']:.2f} ms, in {share:.1f} % of which the"
+                    " network waits for the line",
+                )
+            )
     return _table(("on the virtual iCEBreaker", "seen"), rows)
-
-
-def _different(count: float) -> str:
-    return f"{count:g} different"
 
 
 def _table(titles: Iterable[str], rows: Iterable[Iterable[str]]) -> str:

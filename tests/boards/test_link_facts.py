@@ -20,7 +20,7 @@ def facts() -> LinkFacts:
 @pytest.mark.parametrize("make", [stack, signed, image, sent_potentials])
 def test_round_trip(make: Any, tmp_path: Path) -> None:
     _, own, _ = board(make(random.Random(3)), monitor=True)
-    own.save(tmp_path / "link.json")
+    (tmp_path / "link.json").write_text(own.text())
     assert LinkFacts.load(tmp_path / "link.json") == own
 
 

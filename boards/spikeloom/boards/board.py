@@ -162,7 +162,7 @@ def _ulx3s(size: str, die: str, logic_cells: int, block_rams: int, dsps: int) ->
         oscillator=25e6,
         clock=100e6,
         baud=1_000_000,
-        fastest_baud=3_000_000,
+        fastest_baud=2_000_000,
         button=("button_fire", 0),
         spike_lamp=("led", 0),
         error_lamp=("led", 7),
