@@ -113,6 +113,8 @@ class Board:
             If the package of the platform is not installed.
         """
         platform = resolve_name(self.platform)()
+        for each in self.resources:
+            platform.resources.pop((each.name, each.number), None)
         platform.add_resources(self.resources)
         if self.oscillator_pin is not None:
             platform.default_clk, _ = self.oscillator_pin
@@ -123,6 +125,13 @@ def _lines(receive: str, send: str, attributes: Attrs) -> Resource:
     """A serial line on header pins."""
     lines = Subsignal("rx", Pins(receive, dir="i")), Subsignal("tx", Pins(send, dir="o"))
     return Resource("uart", 0, *lines, attributes)
+
+
+def _flash(cs: str, clk: str, copi: str, cipo: str, attributes: Attrs) -> Resource:
+    """The four lines of a flash, by the name that Amaranth's boards have for it."""
+    lines = Subsignal("cs", PinsN(cs, dir="o")), Subsignal("clk", Pins(clk, dir="o"))
+    data = Subsignal("copi", Pins(copi, dir="o")), Subsignal("cipo", Pins(cipo, dir="i"))
+    return Resource("spi_flash_1x", 0, *lines, *data, attributes)
 
 
 def _pmod_spi(number: int, attributes: Attrs) -> Resource:
@@ -203,8 +212,9 @@ BOARDS = {
         ),
         # The same chip. Board: tinyVision.ai, UPduino v3 documentation and pin list. The chip's own
         # oscillator is up to 10 % off, too much for a serial line; the board's reaches pin 20,
-        # which is not the loop's own, over a jumper. The USB chip's lines are those of the flash,
-        # which would take serial data for commands.
+        # which is not the loop's own, over a jumper; amaranth-boards has that pin for the flash's
+        # hold too. The USB chip's lines are those of the flash, which would take serial data for
+        # commands.
         Board(
             name="upduino",
             title="UPduino v3",
@@ -228,7 +238,11 @@ BOARDS = {
             button=None,
             spike_lamp=("lamp", 0),
             error_lamp=("lamp", 1),
-            resources=(_lines("23", "25", _SB), *_lamps("39", "41", _SB)),
+            resources=(
+                _lines("23", "25", _SB),
+                *_lamps("39", "41", _SB),
+                _flash("16", "15", "14", "17", _SB),
+            ),
             platform="amaranth_boards.upduino_v3:UpduinoV3Platform",
         ),
         # Chip: Lattice, iCE40 LP/HX Family Data Sheet (FPGA-DS-02029), table 1.1.

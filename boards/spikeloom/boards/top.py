@@ -194,7 +194,7 @@ class BoardTop(Elaboratable):
     def _pins(self, pin: Callable[..., Any]) -> tuple[_Pins, _Pins]:
         """Ports of the platform that are inputs and outputs, with what they lead to.
 
-        Where the platform says that a pin is active when low, it is inverted on the way.
+        Where the platform says that a pin is active when low, it would be inverted on the way.
         """
         line, loaded = self._line, self._loaded
         inputs: _Pins = []
@@ -204,12 +204,12 @@ class BoardTop(Elaboratable):
             inputs, outputs = [(uart.rx, line.rx)], [(uart.tx, line.tx)]
         elif self.board.spi is not None:
             spi = pin(*self.board.spi)
-            inputs = [(spi.clk, line.sck), (spi.copi, line.copi), (spi.cs, ~line.cs)]
+            inputs = [(spi.clk, line.sck), (spi.copi, line.copi), (~spi.cs, line.cs)]
             outputs = [(spi.cipo, line.cipo)]
         if isinstance(loaded, FlashLoadedNetwork):
             flash = pin("spi_flash_1x")
             inputs.append((flash.cipo, loaded.cipo))
-            outputs += [(flash.clk, loaded.sck), (flash.copi, loaded.copi), (flash.cs, ~loaded.cs)]
+            outputs += [(flash.clk, loaded.sck), (flash.copi, loaded.copi), (~flash.cs, loaded.cs)]
         return inputs, outputs
 
     def _add_clock(self, m: Module, platform: Any, button: Signal) -> None:
