@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from spikeloom.boards.board import BOARDS
+from spikeloom.boards.flow import FLASH
 from spikeloom.boards.program import PROGRAMMERS, choose, commands, program
 
 boards = pytest.mark.parametrize("board", BOARDS.values(), ids=BOARDS)
@@ -107,6 +108,35 @@ def test_program(tools, folder, tmp_path: Path, code: int) -> None:
     command, ended = program(out, flash=True)
     assert (ended, command.flash) == (code, True)
     assert (tmp_path / "ran").read_text() == f"openFPGALoader -b ulx3s -f {out}/image.bit\n"
+
+
+@pytest.mark.parametrize("flash", [False, True])
+def test_weights_go_to_flash(tools, folder, tmp_path: Path, flash: bool) -> None:
+    """Bitstream and weights are one file, which goes to flash, asked for or not."""
+    tools("iceprog")
+    out = folder("upduino")
+    (out / FLASH).touch()
+    command, ended = program(out, flash=flash)
+    assert (ended, command.flash) == (0, True)
+    assert (tmp_path / "ran").read_text() == f"iceprog {out}/flash.bin\n"
+
+
+def test_weights_go_to_flash_of_a_board_that_could_do_without(tools, folder, tmp_path) -> None:
+    tools("openFPGALoader")
+    out = folder("ulx3s-45f", "top.bit")
+    (out / FLASH).touch()
+    assert program(out)[0].flash
+    assert (tmp_path / "ran").read_text() == f"openFPGALoader -b ulx3s -f {out}/flash.bin\n"
+
+
+def test_flash_without_its_bitstream(tools, folder) -> None:
+    """A folder without a bitstream is no whole build, whatever else it holds."""
+    tools("iceprog")
+    out = folder("upduino")
+    (out / FLASH).touch()
+    (out / "top.bin").unlink()
+    with pytest.raises(ValueError, match=r"must hold the bitstream top.bin, but does not$"):
+        program(out)
 
 
 @pytest.mark.parametrize("facts", ["", "[]", '{"board": "none", "file": "x"}', '{"board": "hx8k"}'])

@@ -5,13 +5,27 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from amaranth.build import Subsignal
+from amaranth.hdl import Fragment, Module, Signal
+from amaranth.lib.io import PortLike, SimulationPort
+from amaranth.sim import Simulator
+from model_flash import Flash
+from spi_host import Host
 
-from spikeloom.boards.board import BOARDS
-from spikeloom.boards.top import BoardTop, HostLink
+from spikeloom.boards import top
+from spikeloom.boards.board import BOARDS, Board
+from spikeloom.boards.top import WEIGHTS_ADDRESS, BoardTop, HostLink
+from spikeloom.reference.flash_image import weight_frames
+from spikeloom.reference.link_frames import Answer, Frame, FrameReader, Order, order_bytes
+from spikeloom.rtl_gen.link.linked import identity, weight_bytes
 from spikeloom.rtl_gen.network import NetworkTop
+from spikeloom.rtl_gen.weights import WeightStore
 
 boards = pytest.mark.parametrize("board", BOARDS.values(), ids=BOARDS)
 a_board_each = pytest.mark.parametrize(
@@ -90,9 +104,37 @@ def test_wrong_frequency(network: NetworkTop, board) -> None:
         BoardTop(network, board, 2e6)
 
 
-def prepare(network: NetworkTop, board) -> dict[str, str]:
+@pytest.fixture
+def loaded_network(dense_network) -> NetworkTop:
+    return NetworkTop(dense_network(4, 3), 1, WeightStore.LOADED_BLOCK)
+
+
+@boards
+def test_links_that_a_board_has_not(loaded_network: NetworkTop, board) -> None:
+    title = re.escape(board.title)
+    if board.spi is None:
+        with pytest.raises(ValueError, match=rf"^{title} must have a connector for SPI, but has"):
+            BoardTop(loaded_network, board, link=HostLink(spi=True))
+    if board.flash is None:
+        with pytest.raises(ValueError, match=rf"^{title} must have a flash for weights, but has"):
+            BoardTop(loaded_network, board, link=HostLink(flash=True))
+
+
+def test_nothing_for_the_flash(network: NetworkTop) -> None:
+    message = "^weights must be loaded to lie in the flash; these are configured$"
+    with pytest.raises(ValueError, match=message):
+        BoardTop(network, BOARDS["icebreaker"], link=HostLink(flash=True))
+
+
+def test_where_links_are() -> None:
+    assert [name for name, each in BOARDS.items() if each.spi] == ["icebreaker", "arty-a7-35t"]
+    assert [name for name, each in BOARDS.items() if each.flash] == ["icebreaker", "upduino"]
+
+
+def prepare(network: NetworkTop, board, link: HostLink = top.SERIAL) -> dict[str, str]:
     """The text that the tools read."""
-    files = board.create_platform().prepare(BoardTop(network, board), emit_src=False).files
+    design = BoardTop(network, board, link=link)
+    files = board.create_platform().prepare(design, emit_src=False).files
     return {name: files[name] for name in (board.family.source, board.family.constraints)}
 
 
@@ -142,6 +184,138 @@ def test_upduino_pins(network: NetworkTop) -> None:
         "lamp_1__io": "41",
     }
     assert re.findall(r"^set_frequency (.*)$", pcf, re.MULTILINE) == ["clk12_0__io 12.0"]
+
+
+SPI = {
+    "host_spi_0__cs__io": "4",
+    "host_spi_0__copi__io": "2",
+    "host_spi_0__cipo__io": "47",
+    "host_spi_0__clk__io": "45",
+}
+FLASH = {
+    "spi_flash_1x_0__cs__io": "16",
+    "spi_flash_1x_0__clk__io": "15",
+    "spi_flash_1x_0__copi__io": "14",
+    "spi_flash_1x_0__cipo__io": "17",
+}
+SERIAL = {"uart_0__rx__io", "uart_0__tx__io"}
+
+
+@pytest.mark.parametrize(
+    ("name", "link", "pins"),
+    [
+        ("icebreaker", HostLink(spi=True), SPI),
+        ("icebreaker", HostLink(flash=True), FLASH),
+        ("icebreaker", HostLink(spi=True, flash=True, monitor=True), SPI | FLASH),
+        ("upduino", HostLink(flash=True), FLASH),
+    ],
+)
+def test_pins_of_links(
+    loaded_network: NetworkTop, name: str, link: HostLink, pins: dict[str, str]
+) -> None:
+    """SPI as on the upper row of the iCEBreaker's PMOD1A, in the order of a Pmod; the flash as on
+    the schematics, the configuration's own pins."""
+    pcf = prepare(loaded_network, BOARDS[name], link)["top.pcf"]
+    found = dict(re.findall(r"^set_io (\S+) (\d+)$", pcf, re.MULTILINE))
+    others = {port for port in found if port.startswith(("host_", "spi_", "uart_"))}
+    assert others == pins.keys() | (set() if link.spi else SERIAL)
+    assert {port: found[port] for port in pins} == pins
+
+
+def test_arty_a7_spi_pins(loaded_network: NetworkTop) -> None:
+    """As on the upper row of the board's connector JA, by its reference manual."""
+    xdc = prepare(loaded_network, BOARDS["arty-a7-35t"], HostLink(spi=True))["top.xdc"]
+    found = re.findall(r'^set_property LOC (\w+) \[get_ports "host_spi_0__(\w+)__io"\]$', xdc, re.M)
+    assert dict(map(reversed, found)) == {"cs": "G13", "copi": "B11", "cipo": "A11", "clk": "D12"}
+
+
+class SimulatedPlatform:
+    """The ports of a board for Amaranth's simulator, inverted where the board's are."""
+
+    default_clk = "clock"
+
+    def __init__(self, board: Board) -> None:
+        self._resources = board.create_platform().resources
+        self.ports: dict[str, Any] = {}
+
+    def request(self, name: str, number: int = 0, *, dir: str) -> Any:
+        assert dir == "-"
+        if name == self.default_clk:
+            return None
+        ios = self._resources[name, number].ios
+        if isinstance(ios[0], Subsignal):
+            ports: Any = SimpleNamespace(**{each.name: self._port(each.ios[0]) for each in ios})
+        else:
+            ports = self._port(ios[0])
+        self.ports[name] = ports
+        return ports
+
+    def _port(self, pins: Any) -> PortLike:
+        return SimulationPort(pins.dir, len(pins.names), invert=pins.invert)
+
+
+class SimulatedClock:
+    """Stands for a phase-locked loop that has locked."""
+
+    def __init__(self) -> None:
+        self.frequency = 24e6
+        self.clock = Signal()
+
+    def create(self, oscillator: Any, clock: Signal, locked: Signal) -> Module:
+        m = Module()
+        m.d.comb += [clock.eq(self.clock), locked.eq(1)]
+        return m
+
+
+def test_host_on_spi_and_weights_in_flash(
+    loaded_network: NetworkTop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the board's pins: chip selects are low when active, cipo is driven with it alone."""
+    monkeypatch.setattr(top, "RESET_CYCLES", 4)
+    pll = SimulatedClock()
+    board = replace(BOARDS["icebreaker"], pll=lambda oscillator, frequency: pll)
+    design = BoardTop(loaded_network, board, link=HostLink(spi=True, flash=True))
+    platform = SimulatedPlatform(board)
+    fragment = Fragment.get(design, platform)
+    spi, memory = platform.ports["host_spi"], platform.ports["spi_flash_1x"]
+    flash = Flash(bytes(WEIGHTS_ADDRESS) + weight_frames(weight_bytes(loaded_network)) + bytes(256))
+    orders = [Frame(Order.IDENTIFY, 0), Frame(Order.STATUS, 1)]
+    wire = b"".join(map(order_bytes, orders)) + bytes([0xC0] * 70)
+    host = Host(wire, [8 * len(wire)], 5.0)
+    pins = SimpleNamespace(sck=spi.clk.i, copi=spi.copi.i, cs=spi.cs.i, cipo=spi.cipo.o)
+    driven = set()
+
+    async def tick(ctx: Any) -> None:
+        while True:
+            await ctx.delay(0.5)
+            ctx.set(pll.clock, not ctx.get(pll.clock))
+
+    async def read(ctx: Any) -> None:
+        while True:
+            await ctx.delay(1)
+            levels = ctx.get(memory.cs.o), ctx.get(memory.clk.o), ctx.get(memory.copi.o)
+            if (level := flash.look(*levels)) is not None:
+                ctx.set(memory.cipo.i, level)
+            driven.add((ctx.get(spi.cs.i), ctx.get(spi.cipo.oe)))
+
+    async def talk(ctx: Any) -> None:
+        ctx.set(spi.cs.i, 1)
+        ctx.set(platform.ports["button"].i, 1)
+        await ctx.delay(2 * 1024 + 17 * 128 + 100)
+        await host.run(ctx, pins)
+
+    simulator = Simulator(fragment)
+    simulator.add_testbench(tick, background=True)
+    simulator.add_testbench(read, background=True)
+    simulator.add_testbench(talk)
+    simulator.run()
+    assert flash.commands == [b"\xab", b"\x03" + WEIGHTS_ADDRESS.to_bytes(3)]
+    assert driven == {(1, 0), (0, 1)}
+    answers = list(FrameReader(1000).feed(host.bytes()))
+    assert answers[-2:] == [
+        Frame(Answer.IDENTITY, 0, identity(loaded_network)),
+        Frame(Answer.STATUS, 1, b"\0"),
+    ]
 
 
 def test_hx8k_pins(network: NetworkTop) -> None:

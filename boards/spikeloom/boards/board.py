@@ -114,7 +114,7 @@ class Board:
         """
         platform = resolve_name(self.platform)()
         for each in self.resources:
-            platform.resources.pop((each.name, each.number), None)
+            platform.resources.pop((each.name, each.number), None)  # type: ignore[attr-defined]
         platform.add_resources(self.resources)
         if self.oscillator_pin is not None:
             platform.default_clk, _ = self.oscillator_pin
