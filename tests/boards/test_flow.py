@@ -449,6 +449,24 @@ def test_silently_failing_tool(network, tmp_path: Path, replace_tool) -> None:
         build(network, BOARD, tmp_path / "out")
 
 
+@pytest.mark.parametrize(
+    ("said", "script"), [("Running ABC command: abc", "again.ys"), ("something else", "top.ys")]
+)
+def test_synthesis_again(network, tmp_path: Path, replace_tool, said: str, script: str) -> None:
+    """Where ABC dies without a word another script is run, and of the first nothing is left."""
+    program = f"""
+import sys
+script = sys.argv[-1]
+print("ERROR: end of", script) if script == "again.ys" else print({said!r})
+sys.exit(script != "-h")
+"""
+    replace_tool("yosys", program)
+    end = "ERROR: end of again.ys" if script == "again.ys" else said
+    with pytest.raises(FlowError, match=f"^yosys failed: {end}$"):
+        build(network, BOARDS["ulx3s-45f"], tmp_path / "out")
+    assert os.listdir(tmp_path) == []
+
+
 @pytest.mark.parametrize("stage", STAGES[1:3])
 def test_interrupt_between_stages(network, tmp_path: Path, stage: str) -> None:
     def interrupt(now: str) -> None:
