@@ -6,11 +6,11 @@ from spikeloom.boards.cells import choose_ram
 from spikeloom.boards.ecp5 import ECP5
 from spikeloom.boards.gowin import GOWIN
 from spikeloom.boards.ice40 import ICE40, ICE40_HX
-from spikeloom.rtl_gen.inventory import MemoryShape, Multiplier
+from spikeloom.rtl_gen.inventory import Collision, MemoryShape, Multiplier
 
 
-def chosen(family, *shape, rom=False, style="", parts=1):
-    cell, count = choose_ram(family.rams, MemoryShape(*shape, rom=rom), style, parts)
+def chosen(family, *shape, style="", parts=1, **options):
+    cell, count = choose_ram(family.rams, MemoryShape(*shape, **options), style, parts)
     return (None if cell is None else cell.name), count
 
 
@@ -22,7 +22,7 @@ def chosen(family, *shape, rom=False, style="", parts=1):
         ((512, 64), True, ("block RAM", 8)),
         # A memory of eight words wastes most of each, but 1024 flip-flops are worth 16 of them.
         ((8, 128), False, ("block RAM", 8)),
-        # Ten cost 640, and what is emulated, 14: more than 640 flip-flops.
+        # Ten cost 640, and a port to read at, 2: more than 640 flip-flops.
         ((4, 160), False, (None, 0)),
         # 768 bits are 48 in logic.
         ((8, 96), True, (None, 0)),
@@ -33,6 +33,23 @@ def chosen(family, *shape, rom=False, style="", parts=1):
 )
 def test_ice40(shape, rom, expected) -> None:
     assert chosen(ICE40, *shape, rom=rom) == expected
+
+
+@pytest.mark.parametrize(
+    ("shape", "collision", "count"),
+    [
+        # A block RAM costs 64; what is emulated 2, 8 or 14.
+        ((6, 11), Collision.UNMET, 0),
+        ((6, 12), Collision.UNMET, 1),
+        ((6, 12), Collision.NEW, 0),
+        ((5, 15), Collision.NEW, 1),
+        ((5, 15), Collision.OLD, 0),
+        ((5, 16), Collision.OLD, 1),
+    ],
+)
+def test_what_is_emulated(shape, collision, count) -> None:
+    """As yosys 0.70 chooses for a memory of these."""
+    assert chosen(ICE40, *shape, collision=collision)[1] == count
 
 
 @pytest.mark.parametrize(

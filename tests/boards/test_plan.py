@@ -165,7 +165,7 @@ def test_board_is_filled_within_its_limits() -> None:
     assert all(each.used <= each.available for each in plan.usage.values())
     for name, usage in plan.usage.items():
         own = sum(each.usage.get(name, 0) for each in plan.populations)
-        link = {"logic cells": ICEBREAKER.family.logic.link, "block RAMs": 1}.get(name, 0)
+        link = {"logic cells": ICEBREAKER.family.logic.link, "block RAMs": 2}.get(name, 0)
         assert usage.used == own + link
 
 
@@ -228,7 +228,7 @@ def test_lanes_are_what_would_fit() -> None:
 
 def test_more_than_there_is_by_estimate() -> None:
     """A board that is asked for is believed to hold a tenth more; the choice is not of one."""
-    network, lanes = stack(8, 30, 30, 30, 30, 30), (6,) * 5
+    network, lanes = stack(8, 30, 30, 30, 30), (8, 8, 6, 6)
     plan = make_plan(network, full(network, 1), ICEBREAKER, lanes=lanes)
     assert plan.usage["logic cells"].used > 5280
     assert not plan.fits

@@ -362,12 +362,27 @@ def raster_of() -> Callable[..., np.ndarray]:
     return draw_raster
 
 
+def _memories(module: str) -> Iterator[tuple[int, int, str]]:
+    """Width and depth of a module's memories, and what is read of a word that is being written."""
+    ports = re.findall(r"cell \$memrd_v2 .*?\n(.*?)\n\s*end\n", module, re.DOTALL)
+    lines = r"((?:^\s*attribute .*\n)*)^\s*memory width (\d+) size (\d+) (\S+)"
+    for attributes, width, depth, name in re.findall(lines, module, re.MULTILINE):
+        (port,) = (each for each in ports if f'MEMID "\\{name}"' in each)
+        collision = "NEW" if re.search(r"TRANSPARENCY_MASK \d+'1", port) else "OLD"
+        if "no_rw_check" in attributes or "TRANSPARENCY_MASK 0'0" in port:
+            collision = "UNMET"
+        yield int(width), int(depth), collision
+
+
 def _check_inventory(top: NetworkTop) -> None:
     """Memories and multipliers that are said to be needed are those of the RTLIL."""
     rtlil = emit_rtlil(top, "top")
-    sizes = re.findall(r"^\s*memory width (\d+) size (\d+) ", rtlil, re.MULTILINE)
-    needed = [(m.width, m.depth) for p in top.populations for m in memories(p).values()]
-    assert sorted(needed) == sorted((int(width), int(depth)) for width, depth in sizes)
+    modules = re.split(r"^module ", rtlil, flags=re.MULTILINE)
+    built = [found for module in modules for found in _memories(module)]
+    needed = [
+        (m.width, m.depth, m.collision.name) for p in top.populations for m in memories(p).values()
+    ]
+    assert sorted(needed) == sorted(built)
     cells = re.findall(r"cell \$mul .*?\n(.*?)\n\s*end\n", rtlil, re.DOTALL)
     widths = [re.findall(r"\\[ABY]_WIDTH (\d+)", cell) for cell in cells]
     factors = [(m.a, m.b, m.product) for p in top.populations for m in multipliers(p)]

@@ -8,7 +8,7 @@ that a multiplier can form. The rules are those of yosys 0.70.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from spikeloom.rtl_gen.inventory import MemoryShape, Multiplier
+from spikeloom.rtl_gen.inventory import Collision, MemoryShape, Multiplier
 
 __all__ = ["LogicModel", "MultiplierCell", "RAMCell", "choose_ram"]
 
@@ -41,7 +41,7 @@ class RAMCell:
     enabled
         Bits that are written together at least, 0 where it is a word.
     points
-        Points of what is emulated where both ports are used.
+        Points of what is emulated where the old word is read of one that is being written.
     rom
         Whether it may be taken for a memory that is never written.
     asked
@@ -75,7 +75,7 @@ class RAMCell:
             part = -(-memory.width // parts // together) * together
             segments = -(-memory.depth // depth)
             count = -(-segments * parts * part // width)
-            cost: float = count * self.cost + _EMULATION * (1 if memory.rom else self.points)
+            cost: float = count * self.cost + _EMULATION * self._emulated(memory)
             cost += _SELECTION * (segments - 1) * memory.width
             if segments > 1 and not memory.rom:
                 cost += _SELECTION * segments * parts
@@ -85,6 +85,11 @@ class RAMCell:
         if best is None:
             raise ValueError(f"{self.name} must have a mode")
         return best
+
+    def _emulated(self, memory: MemoryShape) -> int:
+        """Points of what is emulated; a port of its own to read at has one."""
+        points = {Collision.UNMET: 1, Collision.NEW: 4, Collision.OLD: self.points}
+        return points[memory.collision]
 
 
 def choose_ram(

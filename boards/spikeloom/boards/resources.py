@@ -78,7 +78,9 @@ def population_resources(population: Population, family: Family) -> PopulationRe
 def link_resources(family: Family) -> Mapping[str, int]:
     """What the serial line, clock and lamps take."""
     queue = _placed(MemoryShape(QUEUE_BYTES, 8), family)
-    return _usage([queue]) + Counter({"logic cells": family.logic.link})
+    # What the device says of itself; that of any but a very deep network is no longer.
+    text = _placed(MemoryShape(QUEUE_BYTES, 8, rom=True), family, "block")
+    return _usage([queue, text]) + Counter({"logic cells": family.logic.link})
 
 
 def _memories(population: Population, family: Family) -> Iterator[tuple[str, Memory]]:

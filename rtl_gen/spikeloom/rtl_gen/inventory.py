@@ -1,5 +1,6 @@
 """What a population is made of: memories and multipliers, known before anything is synthesised."""
 
+import enum
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -20,16 +21,34 @@ from spikeloom.rtl_gen.junction import Source
 from spikeloom.rtl_gen.network import Population
 from spikeloom.rtl_gen.population import DensePopulation
 
-__all__ = ["MemoryShape", "Multiplier", "memories", "multipliers", "varying_bits"]
+__all__ = ["Collision", "MemoryShape", "Multiplier", "memories", "multipliers", "varying_bits"]
+
+
+class Collision(enum.Enum):
+    """What is read of a word in the very cycle in which it is written.
+
+    Attributes
+    ----------
+    UNMET
+        Nothing that is used, or nothing is ever written.
+    NEW, OLD
+        What it becomes, or what it was.
+    """
+
+    UNMET = enum.auto()
+    NEW = enum.auto()
+    OLD = enum.auto()
 
 
 @dataclass(frozen=True)
 class MemoryShape:
-    """Words of a memory, bits of a word, and whether nothing is ever written."""
+    """Words of a memory, bits of a word, whether nothing is ever written, and what is read if the
+    word is."""
 
     depth: int
     width: int
     rom: bool = False
+    collision: Collision = Collision.UNMET
 
     @property
     def bits(self) -> int:
@@ -52,11 +71,17 @@ def memories(population: Population) -> dict[str, MemoryShape]:
     config = population.neurons
     rows, lanes = population.rows, population.lanes
     weights = population.weights
+    core = population.core
+    one_by_one = isinstance(core, EventPopulation)
     found = {
         "weights": MemoryShape(
             len(weights.rows), weights.width * lanes, rom=not weights.store.loaded
         ),
-        "state": MemoryShape(rows, lanes * _bits(state_shapes(config).values())),
+        "state": MemoryShape(
+            rows,
+            lanes * _bits(state_shapes(config).values()),
+            collision=Collision.NEW if one_by_one else Collision.UNMET,
+        ),
     }
     parameters = _bits(parameter_shapes(config).values())
     parameters += config.current_width * len(population.population.late_bias)
@@ -64,15 +89,14 @@ def memories(population: Population) -> dict[str, MemoryShape]:
         found["parameters"] = MemoryShape(rows, lanes * parameters, rom=True)
     for k, source in enumerate(population.sources):
         found |= {f"{name}_{k}": shape for name, shape in _connection(source).items()}
-    core = population.core
     count = Shape.cast(core.i.p.shape()["count"].shape).width
     if isinstance(core, DensePopulation):
         address = index_shape(population.inputs).width
         return found | {"events": MemoryShape(2 << address, address + count)}
-    if isinstance(core, EventPopulation):
+    if one_by_one:
         twice = MemoryShape(population.inputs, count)
     else:
-        twice = MemoryShape(rows, lanes * config.current_width)
+        twice = MemoryShape(rows, lanes * config.current_width, collision=Collision.NEW)
     found |= {"bank_0": twice, "bank_1": twice}
     return found | _tables(core.tables, rows, len(set(core.shifts)))
 
@@ -150,7 +174,7 @@ def _connection(source: Source) -> dict[str, MemoryShape]:
     if source.loop:
         # A first-in first-out queue holds one word in a register.
         depth = loop_depth(math.prod(source.shape)) - 1
-        found["queue"] = MemoryShape(depth, source.event.size)
+        found["queue"] = MemoryShape(depth, source.event.size, collision=Collision.OLD)
         delay = delay - 1
     if np.any(delay):
         place = index_shape(math.prod(source.shape)).width
