@@ -282,11 +282,12 @@ def test_no_build(run, tmp_path, data):
         )
 
 
-def test_build_with_spi(run, folder, data):
+@pytest.mark.parametrize("where", [("--port", "nowhere"), ("--virtual",)])
+def test_build_with_spi(run, folder, data, where):
     _, facts, _ = board(stack(random.Random(3)))
     (folder / LINK).write_text(replace(facts, spi=True).text())
-    given = ("run", folder, data(np.zeros((2, 3, 10), int)), "--port", "nowhere", "--json")
-    complains(*run(*given), 2, "must have a serial line, but has SPI")
+    answer = run("run", folder, data(np.zeros((2, 3, 10), int)), *where)
+    complains(*answer, 2, "must have a serial line, but has SPI")
 
 
 @pytest.mark.parametrize(

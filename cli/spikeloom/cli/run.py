@@ -93,6 +93,10 @@ def _run(arguments: argparse.Namespace) -> int:
     if not 0 < arguments.timeout < float("inf"):
         raise ValueError(f"--timeout must be positive and finite, not {arguments.timeout:g}")
     facts = LinkFacts.load(arguments.folder / LINK)
+    if facts.spi:
+        raise ValueError(
+            f"{arguments.folder} must have a serial line, but has SPI: give Device a SPILine"
+        )
     _check_outputs(arguments, facts)
     data = read_data(
         arguments.data,
