@@ -220,10 +220,10 @@ def test_too_many_lanes() -> None:
 
 def test_lanes_are_what_would_fit() -> None:
     """All weights would, on fewer lanes."""
-    message = refusal(stack(12, 256, 256, 256), BOARDS["ulx3s-85f"], lanes=(256, 256, 256))
+    message = refusal(stack(12, *[256] * 4), BOARDS["ulx3s-85f"], lanes=(256,) * 4)
     found = re.search(r"about (\d+) logic cells of 83640; no board does; about (\d+) of", message)
-    assert int(found[2]) == 768 * 83640 // int(found[1])
-    assert message.endswith(" of its 768 lanes would fit")
+    assert int(found[2]) == 1024 * 83640 // int(found[1])
+    assert message.endswith(" of its 1024 lanes would fit")
 
 
 def test_more_than_there_is_by_estimate() -> None:

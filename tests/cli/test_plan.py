@@ -75,7 +75,7 @@ def test_json(run, network, raster):
     code, output, _ = run("plan", network, raster, "--board", "ulx3s-45f", "--json")
     plan = json.loads(output)
     assert code == 0
-    assert (plan["board"], plan["clock_mhz"]) == ("ulx3s-45f", 60.0)
+    assert (plan["board"], plan["clock_mhz"]) == ("ulx3s-45f", 100.0)
     assert (plan["samples"], plan["steps"], plan["stimulus"]) == (4, 10, str(raster))
     assert [(each["name"], each["neurons"]) for each in plan["populations"]] == [
         ("layer_0", 32),
