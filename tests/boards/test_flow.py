@@ -25,6 +25,7 @@ from spikeloom.boards.flow import (
     build,
 )
 from spikeloom.boards.tools import find_flow_tools
+from spikeloom.boards.top import HostLink
 from spikeloom.reference.maps import Dense
 from spikeloom.reference.network import FixedInput
 from spikeloom.reference.neuron_fixed import DecayRule
@@ -213,7 +214,7 @@ def test_timing(built) -> None:
     )
     assert result.critical_path[0].kind == "clk-to-q"
     assert result.critical_path[-1].kind == "setup"
-    assert any(step.name.startswith("serial.") for step in result.critical_path)
+    assert any(step.name.startswith("line.") for step in result.critical_path)
     log = (result.folder / f"{board.family.placer.name}.log").read_text(encoding="utf-8")
     assert "ignoring clock constraint" not in log
 
@@ -238,7 +239,9 @@ def test_cached(built, network) -> None:
 
 
 @pytest.mark.usefixtures("no_tools")
-@pytest.mark.parametrize("options", [{"seed": 2}, {"frequency": 30e6}, {"baud": 2_000_000}])
+@pytest.mark.parametrize(
+    "options", [{"seed": 2}, {"frequency": 30e6}, {"link": HostLink(baud=2_000_000)}]
+)
 def test_not_cached(icebreaker, network, options) -> None:
     before = snapshot(icebreaker.folder)
     with pytest.raises(AssertionError, match=r"^a tool was run$"):
@@ -326,7 +329,7 @@ def test_slower_than_asked_for(built, network, tmp_path: Path, replace_tool) -> 
     assert re.fullmatch(
         rf"the design reaches {board.clock / 1e6 - 0.01:.2f} MHz on {board.title} where"
         rf" {board.clock / 1e6:g} MHz are asked for; its slowest path leads from"
-        r" serial\.[a-z0-9_.]+ to serial\.[a-z0-9_.]+",
+        r" line\.[a-z0-9_.$]+ to line\.[a-z0-9_.$]+",
         str(caught.value),
     )
     assert not (tmp_path / "out").exists()
@@ -342,7 +345,7 @@ def test_too_fast(built_quickly, network) -> None:
     # A path ends at a signal of ours: nothing of what yosys appends, which begins upper-case.
     assert re.fullmatch(
         rf"the design reaches \d+\.\d\d MHz on {board.title} where 270 MHz are asked for; its"
-        r" slowest path leads from serial\.[a-z0-9_.]+ to serial\.[a-z0-9_.]+",
+        r" slowest path leads from line\.[a-z0-9_.$]+ to line\.[a-z0-9_.$]+",
         str(caught.value),
     )
     assert snapshot(folder) == before
@@ -447,24 +450,6 @@ def test_silently_failing_tool(network, tmp_path: Path, replace_tool) -> None:
     replace_tool("yosys", "raise SystemExit(3)")
     with pytest.raises(FlowError, match=r"^yosys failed: exit code 3$"):
         build(network, BOARD, tmp_path / "out")
-
-
-@pytest.mark.parametrize(
-    ("said", "script"), [("Running ABC command: abc", "again.ys"), ("something else", "top.ys")]
-)
-def test_synthesis_again(network, tmp_path: Path, replace_tool, said: str, script: str) -> None:
-    """Where ABC dies without a word another script is run, and of the first nothing is left."""
-    program = f"""
-import sys
-script = sys.argv[-1]
-print("ERROR: end of", script) if script == "again.ys" else print({said!r})
-sys.exit(script != "-h")
-"""
-    replace_tool("yosys", program)
-    end = "ERROR: end of again.ys" if script == "again.ys" else said
-    with pytest.raises(FlowError, match=f"^yosys failed: {end}$"):
-        build(network, BOARDS["ulx3s-45f"], tmp_path / "out")
-    assert os.listdir(tmp_path) == []
 
 
 @pytest.mark.parametrize("stage", STAGES[1:3])

@@ -129,7 +129,6 @@ ECP5 = Family(
     ),
     # Newer releases take -abc9 for granted, older ones need it said.
     synthesis="synth_ecp5 -abc9 -top top -json top.json",
-    again="synth_ecp5 -abc9 -dff -top top -json top.json",
     constraints="top.lpf",
     place=("--lpf", "top.lpf", "--textcfg", "top.config"),
     pack=("--compress", "top.config", "top.bit"),

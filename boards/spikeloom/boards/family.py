@@ -64,8 +64,6 @@ class Family:
         there are no open ones, so that only a project for the maker's tool is written.
     synthesis
         Command of yosys that makes ``top.json`` of the module ``top``.
-    again
-        The same, for designs at which yosys' ABC dies of the first; empty if there is none.
     source, constraints
         Files of the design, and of pins and clocks, that Amaranth's platform writes.
     place, pack
@@ -109,7 +107,6 @@ class Family:
     block_ram_bits: int
     suffix: str
     pll: Callable[[float, float], PLL]
-    again: str = ""
 
     @property
     def tools(self) -> tuple[ToolSource, ...]:

@@ -40,8 +40,10 @@ __all__ = [
 _READ = """read_rtlil top.il
 proc
 memory_collect
-setparam -set RD_COLLISION_X_MASK 1'1 a:no_rw_check"""
-"""Yosys minds the attribute in Verilog alone."""
+setparam -set RD_COLLISION_X_MASK 1'1 a:no_rw_check
+rename -hide w:*[[]*"""
+"""Yosys minds the attribute in Verilog alone. And of names with brackets abc9 of yosys 0.70 dies in
+some designs for an ECP5: an assertion in ``abc9_ops -reintegrate``."""
 
 STAGES = ("elaborate", "prepare tools", "synthesise", "place and route", "pack")
 """What :func:`build` does, in order. YoWASP's tools compile themselves when they are prepared for
@@ -214,8 +216,7 @@ def build(
     stage.begin("elaborate")
     top = BoardTop(network, board, frequency, link)
     sources = board_files(top, (family.source, family.constraints))
-    scripts = {"top.ys": family.synthesis} | ({"again.ys": family.again} if family.again else {})
-    sources |= {name: f"{_READ}\n{script}\n" for name, script in scripts.items()}
+    sources["top.ys"] = f"{_READ}\n{family.synthesis}\n"
     _check_memory(sources["top.il"], network, board)
     # That timing was met is read from nextpnr's report.
     options = ["--report", "report.json", "--seed", str(seed), "--timing-allow-fail"]
@@ -237,7 +238,7 @@ def build(
         for tool in tools.values():
             _run(tool, ["-h"], part, part / "tools.log")
         stage.begin("synthesise")
-        _synthesise(tools[YOSYS.name], list(scripts), part)
+        _run_or_fail(tools[YOSYS.name], ["-s", "top.ys"], part)
         stage.begin("place and route")
         try:
             _run_or_fail(tools[family.placer.name], placement, part)
@@ -366,22 +367,6 @@ def _run_or_fail(tool: FlowTool, arguments: list[str], folder: Path) -> None:
         lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
         errors = [line for line in lines if "ERROR" in line] or lines[-1:] or [f"exit code {code}"]
         raise FlowError(f"{tool.name} failed: {errors[0]}")
-
-
-def _synthesise(yosys: FlowTool, scripts: Sequence[str], folder: Path) -> None:
-    """Run the first script, or the next if ABC dies of it without a word, as YoWASP's does of some
-    designs."""
-    *others, last = scripts
-    log = folder / f"{yosys.name}.log"
-    for script in others:
-        try:
-            return _run_or_fail(yosys, ["-s", script], folder)
-        except FlowError:
-            lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
-            if not lines or not lines[-1].startswith("Running ABC command"):
-                raise
-            log.unlink()
-    return _run_or_fail(yosys, ["-s", last], folder)
 
 
 def _check_memory(rtlil: str, network: EventNetwork, board: Board) -> None:
