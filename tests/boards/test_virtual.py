@@ -21,8 +21,16 @@ from spikeloom.boards.top import BoardTop
 from spikeloom.boards.virtual import MissingToolError, VirtualBoard, compile_virtual
 from spikeloom.reference.events import TICK, events_to_raster, raster_to_events
 from spikeloom.reference.link_codec import decode_events, encode_events
-from spikeloom.reference.link_frames import Answer, Frame, FrameReader, Order, order_bytes
+from spikeloom.reference.link_frames import (
+    Answer,
+    Frame,
+    FrameReader,
+    Order,
+    answer_bytes,
+    order_bytes,
+)
 from spikeloom.reference.simulate import run_fixed
+from spikeloom.rtl_gen.link.linked import identity
 from spikeloom.rtl_gen.network import NetworkTop
 from spikeloom.sim.runner import SimulationError
 from spikeloom.sim.tools import environment, find_simulators
@@ -145,9 +153,11 @@ def test_garbage_is_nothing(network, icebreaker: VirtualBoard) -> None:
         assert board.status().bytes_in > len(garbage)
 
 
-def test_nothing_is_lost_while_the_host_does_not_read(icebreaker: VirtualBoard) -> None:
+def test_nothing_is_lost_while_the_host_does_not_read(network, icebreaker: VirtualBoard) -> None:
     """More answers than a terminal holds: the board stands still until they are taken."""
-    order, length = order_bytes(Frame(Order.IDENTIFY, 0)), 20
+    order = order_bytes(Frame(Order.IDENTIFY, 0))
+    answer = Frame(Answer.IDENTITY, 0, identity(NetworkTop(network, 1)))
+    length = len(answer_bytes(answer)) - 1  # a device sends its delimiter behind an answer alone
     with icebreaker.run() as board, serial.Serial(str(board.path), timeout=20) as line:
         sent, status = 0, board.status()
         while status.bytes_out >= length * (sent - 1):
