@@ -320,7 +320,7 @@ def test_a_nir_file_with_several_inputs_and_outputs(run, tmp_path):
         "build", path, *options[:4], "--board", "icebreaker", "-o", tmp_path / "board"
     )
     assert code == 2
-    message = "a network on a serial line must have one input and one output, not 2 and 2"
+    message = "a network on a line must have one input and one output, not 2 and 2"
     assert message in complaint
     if shutil.which("iverilog") is None:
         pytest.skip("Icarus is not installed")
