@@ -9,12 +9,12 @@ from spikeloom.reference.flash_image import FLASH_BYTES, flash_image, weight_fra
 from spikeloom.reference.link_frames import FrameReader, Order
 
 
-@pytest.mark.parametrize("length", [0, 1, 252, 253, 252 * 17 + 5])
+@pytest.mark.parametrize("length", [0, 1, 254, 255, 254 * 17 + 5])
 def test_weight_frames(length: int) -> None:
     """A RESET and then EVENTS, each number behind the other, 15 to 0 at the first."""
     weights = random.Random(length).randbytes(length)
     image = weight_frames(weights)
-    reader = FrameReader(1000)
+    reader = FrameReader(1000, orders=True)
     reset, *events = reader.feed(image)
     assert reader.broken == 0
     assert (image[0], image[-2:]) == (0xC0, b"\xc0\xc0")
@@ -29,7 +29,7 @@ def test_flash_image() -> None:
     weights = b"\x81\x01"
     expected = b"abc" + b"\xff" * 5 + weight_frames(weights)
     assert flash_image(b"abc", weights, 8) == expected
-    assert flash_image(b"abcdefgh", weights, 8)[:10] == b"abcdefgh\xc0\x1f"
+    assert flash_image(b"abcdefgh", weights, 8)[:11] == b"abcdefgh\xc0\x01\x1f"
     assert flash_image(b"abc", weights, 8, len(expected)) == expected
 
 
