@@ -101,15 +101,17 @@ def _digits(figures: Figures) -> str:
 def _link(figures: Figures) -> str:
     value = {name: each for name, (_, each) in figures.items()}
     rows = []
-    for name, words in (
-        ("link", "weights over the line"),
-        ("link.flash", "weights from the flash"),
-        ("netlist", "through the netlist, with the vendor's models of its cells"),
+    for name, images, words in (
+        ("link.image_mismatches", "link.images", "weights over the line"),
+        ("link.flash_image_mismatches", "link.images", "weights from the flash"),
+        (
+            "netlist.image_mismatches",
+            "netlist.images",
+            "through the netlist, with the vendor's models of its cells",
+        ),
     ):
-        mismatches = f"{name}.image_mismatches".replace("flash.", "flash_")
-        if mismatches in value:
-            images = value["netlist.images" if name == "netlist" else "link.images"]
-            rows.append((f"{images:g} digits, {words}", f"{value[mismatches]:g} different"))
+        if name in value:
+            rows.append((f"{value[images]:g} digits, {words}", f"{value[name]:g} different"))
     if "link.fuzz_frames" in value:
         rows.append(
             (
