@@ -13,7 +13,7 @@ from model_device import Clock, MemoryLine, ModelDevice, board, golden, image, s
 from spikeloom.boards import device as module
 from spikeloom.boards.async_device import AsyncDevice
 from spikeloom.boards.device import DeviceError
-from spikeloom.boards.flow import LINK
+from spikeloom.boards.link_facts import LINK
 from spikeloom.reference.fixed import IntArray
 from spikeloom.reference.link_frames import Order
 from spikeloom.reference.simulate import run_fixed

@@ -27,9 +27,9 @@ from model_device import (
 
 from spikeloom.boards import device as module
 from spikeloom.boards.device import Device, DeviceError
-from spikeloom.boards.flow import LINK, WEIGHTS
 from spikeloom.boards.line import SPILine
-from spikeloom.boards.link_facts import LinkFacts
+from spikeloom.boards.link_facts import LINK, WEIGHTS, LinkFacts
+from spikeloom.boards.top import HostLink
 from spikeloom.reference.fixed import IntArray
 from spikeloom.reference.link_frames import Answer, Frame, Order, answer_bytes
 from spikeloom.reference.simulate import run_fixed
@@ -495,7 +495,7 @@ def test_spi_line(clock: Clock) -> None:
     """A transfer gives as many bytes as it takes; fill where the device has nothing to say."""
     net = counts(random.Random(3))
     top = NetworkTop(net, 2, WeightStore.SPRAM)
-    facts = LinkFacts.of(top, monitor=False, spi=True, baud=1_000_000, flash=False)
+    facts = LinkFacts.of(top, HostLink(spi=True), 1_000_000)
     model = ModelDevice(top, facts)
     waiting = bytearray()
 

@@ -13,6 +13,7 @@ from model_device import Clock, golden, image, noise, samples, sent_potentials, 
 from spikeloom.boards import device as module
 from spikeloom.boards.device import Device
 from spikeloom.boards.link_facts import LinkFacts
+from spikeloom.boards.top import HostLink
 from spikeloom.reference.network import FixedNetwork
 from spikeloom.reference.simulate import run_fixed
 from spikeloom.rtl_gen.link.linked import LinkedNetwork, weight_bytes
@@ -88,7 +89,7 @@ def test_equals_golden_model(
     monkeypatch.setattr(module, "time", clock)
     net = make(random.Random(3))
     top = NetworkTop(net, 2, store)
-    facts = LinkFacts.of(top, monitor=True, spi=False, baud=1_000_000, flash=False)
+    facts = LinkFacts.of(top, HostLink(monitor=True), 1_000_000)
     line = SimulatedLine(LinkedNetwork(top, True), clock, random.Random(7), rate)
     raster = samples(net, 3, 4)
     with Device(line, facts, weight_bytes(top), timeout=0.05) as device:

@@ -17,13 +17,13 @@ from spikeloom.boards import flow
 from spikeloom.boards.board import BOARDS
 from spikeloom.boards.flow import (
     STAGES,
-    WEIGHTS,
     BoardTooSmallError,
     BuildResult,
     FlowError,
     TimingError,
     build,
 )
+from spikeloom.boards.link_facts import WEIGHTS
 from spikeloom.boards.tools import find_flow_tools
 from spikeloom.boards.top import HostLink
 from spikeloom.reference.maps import Dense

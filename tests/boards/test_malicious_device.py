@@ -13,7 +13,7 @@ from model_device import Clock, MemoryLine, board, golden, samples, stack
 
 from spikeloom.boards import device as module
 from spikeloom.boards.device import Device, DeviceError
-from spikeloom.boards.flow import LINK
+from spikeloom.boards.link_facts import LINK
 from spikeloom.reference.link_frames import Answer, Frame, answer_bytes
 
 

@@ -3,15 +3,19 @@
 import json
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from spikeloom.boards.board import BOARDS
 from spikeloom.boards.flow import build
+from spikeloom.boards.link_facts import LINK, WEIGHTS, LinkFacts
 from spikeloom.boards.top import HostLink
 from spikeloom.boards.vivado import write_project
+from spikeloom.reference.network import FixedInput
 from spikeloom.rtl_gen.network import NetworkTop
+from spikeloom.rtl_gen.weights import WeightStore
 
 ARTY = BOARDS["arty-a7-35t"]
 
@@ -26,7 +30,7 @@ def test_project(network, tmp_path: Path) -> None:
         network, ARTY, tmp_path / "out", frequency=75e6, link=HostLink(baud=3_000_000)
     )
     assert (project.frequency, project.baud) == (75e6, 3_000_000)
-    files = {"top.v", "top.xdc", "top.tcl", "build.json", ".spikeloom"}
+    files = {"top.v", "top.xdc", "top.tcl", "build.json", "link.json", ".spikeloom"}
     assert set(os.listdir(project.folder)) == files
     verilog = (project.folder / "top.v").read_text()
     ports = re.search(r"^module top\((.*)\);$", verilog, re.MULTILINE)[1].split(", ")
@@ -41,6 +45,18 @@ def test_project(network, tmp_path: Path) -> None:
     facts = json.loads((project.folder / "build.json").read_text())
     expected = {"board": "arty-a7-35t", "frequency": 75e6, "baud": 3_000_000, "file": "top.bit"}
     assert facts == expected
+
+
+def test_host_knows_the_network(dense_network, tmp_path: Path) -> None:
+    """The driver would know the board, and has the weights that it loads."""
+    wide = replace(dense_network(4, 3), inputs={"input": FixedInput(shape=(4,), high=63)})
+    top = NetworkTop(wide, 1, WeightStore.LOADED_BLOCK)
+    link = HostLink(baud=2_000_000, monitor=True)
+    folder = write_project(top, ARTY, tmp_path / "out", link=link).folder
+    facts = LinkFacts.load(folder / LINK)
+    assert (facts.baud, facts.monitor, facts.loads) == (2_000_000, True, True)
+    # A weight's event of 2 + 2 + 6 bits has two bytes.
+    assert len((folder / WEIGHTS).read_bytes()) == 2 * 4 * 3
 
 
 def test_slack_is_looked_at_before_the_bitstream(network, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from malicious_device import Hangup, Malice, Silence, Terminal
 from model_device import board, counts, golden, image, samples, sent_potentials, signed, stack
 
 from spikeloom.boards.device import Device
-from spikeloom.boards.flow import LINK, WEIGHTS
+from spikeloom.boards.link_facts import LINK, WEIGHTS
 from spikeloom.reference.recording_file import load_recording, save_recording
 from spikeloom.reference.simulate import Recording, run_fixed
 from spikeloom.rtl_gen.weights import WeightStore
@@ -309,6 +309,30 @@ def test_data_out_of_range(run, device, data):
     with device(net) as (folder, port):
         answer = run("run", folder, data(raster), *port, "--json")
     complains(*answer, 2, "raster must be of 0 to 1, but has 2")
+
+
+def test_data_that_are_clipped(run, device, data, tmp_path):
+    """As the golden model does it, where the input is of a profile that clips."""
+    net = stack(random.Random(3))
+    (name, entry), *_ = net.inputs.items()
+    net = replace(net, inputs={name: replace(entry, clips=True)})
+    raster = 3 * samples(net, 3, 4) - np.arange(10) % 2
+    assert (raster.min(), raster.max()) == (-1, 3)
+    out = tmp_path / "out.npz"
+    with device(net) as (folder, port):
+        assert run("run", folder, data(raster), *port, "-o", out)[0] == 0
+    assert np.array_equal(load_recording(out).output, golden(net, np.clip(raster, 0, 1)))
+
+
+def test_many_outputs(run, device, data):
+    """Sums of the first are printed, and how many more there are."""
+    net = stack(random.Random(3), outputs=40)
+    raster = samples(net, 2, 4)
+    with device(net) as (folder, port):
+        _, output, _ = run("run", folder, data(raster), *port)
+    sums = golden(net, raster)[1].sum(axis=0)
+    numbers = " ".join(map(str, sums[:32]))
+    assert output.splitlines()[2] == f"  sample 1: {numbers} and 8 more; most: {sums.argmax()}"
 
 
 @pytest.mark.parametrize(

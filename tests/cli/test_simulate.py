@@ -210,7 +210,10 @@ def test_real_numbers_in_fixed_point(run, tmp_path, integrators):
     command = ("simulate", integrators, "--profile", "sinabs", tmp_path / "x.npy", "--fixed")
     code, _, complaint = run(*command)
     assert code == 2
-    assert "input must be of integers in fixed point, not 0.5; --input-fraction" in complaint
+    assert (
+        "input must be of integers in fixed point, not 0.5; a network made with --input-fraction"
+        in complaint
+    )
     answer = _simulate(run, *command[1:], "--input-fraction", 1)
     # 4 * 127 / 2 is two thresholds and 54, 4 * 64 / 2 one and 28.
     assert answer["outputs"]["output"] == [[2, 1]]

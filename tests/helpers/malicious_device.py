@@ -15,7 +15,7 @@ import numpy as np
 from model_device import ModelDevice, board, golden, noise, samples, stack
 
 from spikeloom.boards.device import Device, DeviceError
-from spikeloom.boards.flow import LINK, WEIGHTS
+from spikeloom.boards.link_facts import LINK, WEIGHTS
 from spikeloom.reference.link_frames import Answer, Frame, answer_bytes
 from spikeloom.rtl_gen.weights import WeightStore
 

@@ -11,6 +11,7 @@ import numpy as np
 from general_networks import convolution, dense, draw_values, network, population, potentials
 
 from spikeloom.boards.link_facts import LinkFacts
+from spikeloom.boards.top import HostLink
 from spikeloom.reference.fixed import IntArray
 from spikeloom.reference.link_frames import (
     END,
@@ -350,7 +351,7 @@ def board(
     net: FixedNetwork, *, monitor: bool = False, store: WeightStore = WeightStore.AUTO
 ) -> tuple[ModelDevice, LinkFacts, bytes]:
     top = NetworkTop(net, 2, store)
-    facts = LinkFacts.of(top, monitor=monitor, spi=False, baud=1_000_000, flash=False)
+    facts = LinkFacts.of(top, HostLink(monitor=monitor), 1_000_000)
     return ModelDevice(top, facts), facts, weight_bytes(top)
 
 

@@ -12,9 +12,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import ArrayLike
 
-from spikeloom.boards.flow import LINK, WEIGHTS
 from spikeloom.boards.line import Line, open_serial
-from spikeloom.boards.link_facts import IDENTITY_BYTES, LinkFacts
+from spikeloom.boards.link_facts import IDENTITY_BYTES, LINK, WEIGHTS, LinkFacts
 from spikeloom.reference.events import RESTART, SPIKE, TICK, events_to_raster, raster_to_events
 from spikeloom.reference.fixed import IntArray
 from spikeloom.reference.link_codec import decode_events, encode_events
@@ -289,7 +288,7 @@ class Device:
         Parameters
         ----------
         raster
-            Integers of shape (samples, steps, \\*inputs).
+            Integers of shape (samples, steps, \\*inputs); clipped where the input clips.
         progress
             Hears how many samples are done.
 
@@ -373,6 +372,8 @@ class Device:
             raise ValueError(f"raster must be of shape ({names}), none 0, not {values.shape}")
         if values.dtype.kind not in "biu":
             raise TypeError(f"raster must be of integers, not of {values.dtype}")
+        if facts.clips:
+            values = np.clip(values, facts.least_in, facts.most_in)
         least, most = int(values.min()), int(values.max())
         if least < facts.least_in or most > facts.most_in:
             raise ValueError(

@@ -13,19 +13,17 @@ from typing import Any
 
 from spikeloom.boards.board import Board
 from spikeloom.boards.family import Family
-from spikeloom.boards.link_facts import LinkFacts
+from spikeloom.boards.link_facts import WEIGHTS, host_files
 from spikeloom.boards.tools import YOSYS, FlowTool, find_flow_tools
 from spikeloom.boards.top import SERIAL, WEIGHTS_ADDRESS, BoardTop, HostLink
 from spikeloom.reference.flash_image import flash_image
-from spikeloom.rtl_gen.link.linked import EventNetwork, weight_bytes
+from spikeloom.rtl_gen.link.linked import EventNetwork
 from spikeloom.rtl_gen.network import NetworkTop, Population
 from spikeloom.rtl_gen.output import check_output, whole_folder
 
 __all__ = [
     "FLASH",
-    "LINK",
     "STAGES",
-    "WEIGHTS",
     "BoardTooSmallError",
     "BuildResult",
     "FlowError",
@@ -48,13 +46,6 @@ some designs for an ECP5: an assertion in ``abc9_ops -reintegrate``."""
 STAGES = ("elaborate", "prepare tools", "synthesise", "place and route", "pack")
 """What :func:`build` does, in order. YoWASP's tools compile themselves when they are prepared for
 the first time, which takes a minute or two each."""
-
-WEIGHTS = "weights.bin"
-"""File of a build with what a host sends before all events, where the bitstream cannot hold all
-weights."""
-
-LINK = "link.json"
-"""File of a build with what a host must know of it."""
 
 FLASH = "flash.bin"
 """File of a build with bitstream and weights as they lie in the flash, where they are loaded from
@@ -223,11 +214,9 @@ def build(
     place = [each.format(mhz=f"{top.frequency / 1e6:.6f}") for each in family.place]
     placement = [*board.place, "--json", "top.json", *place, *options]
     versions = {tool.name: str(tool.found) for tool in tools.values()}
-    weights = weight_bytes(network)
-    facts = _link_facts(network, top, link)
-    inputs = _digest(
-        json.dumps([sources, placement, family.pack, versions, facts, _digest(weights)]).encode()
-    )
+    for_host = host_files(network, link, top.baud)
+    digests = {name: _digest(content) for name, content in for_host.items()}
+    inputs = _digest(json.dumps([sources, placement, family.pack, versions, digests]).encode())
     if (earlier := _load(folder, inputs)) is not None:
         return earlier
 
@@ -261,13 +250,11 @@ def build(
         stage.begin("pack")
         _run_or_fail(tools[family.packer.name], list(family.pack), part)
         stage.end()
-        if facts:
-            (part / LINK).write_text(facts, encoding="utf-8")
-        if weights:
-            (part / WEIGHTS).write_bytes(weights)
+        for name, content in for_host.items():
+            (part / name).write_bytes(content)
         if link.flash:
             bitstream = (part / family.bitstream).read_bytes()
-            image = flash_image(bitstream, weights, WEIGHTS_ADDRESS, board.flash or 0)
+            image = flash_image(bitstream, for_host[WEIGHTS], WEIGHTS_ADDRESS, board.flash or 0)
             (part / FLASH).write_bytes(image)
         result = BuildResult(
             folder=folder,
@@ -287,16 +274,6 @@ def build(
         )
         _store(result, part)
     return result
-
-
-def _link_facts(network: EventNetwork, top: BoardTop, link: HostLink) -> str:
-    """What a host needs beside the bitstream, as text; nothing of what is no network."""
-    if not isinstance(network, NetworkTop):
-        return ""
-    facts = LinkFacts.of(
-        network, monitor=link.monitor, spi=link.spi, baud=top.baud, flash=link.flash
-    )
-    return facts.text()
 
 
 def board_files(top: BoardTop, names: Iterable[str]) -> dict[str, str]:

@@ -7,16 +7,24 @@ from typing import Self
 
 from amaranth.hdl import Shape
 
+from spikeloom.boards.top import HostLink
 from spikeloom.reference.maps import Shape as ArrayShape
 from spikeloom.reference.memory_map import Layout
-from spikeloom.rtl_gen.link.linked import identity, weight_width
+from spikeloom.rtl_gen.link.linked import EventNetwork, identity, weight_bytes, weight_width
 from spikeloom.rtl_gen.link.monitor import potential_bytes
 from spikeloom.rtl_gen.network import NetworkTop
 
-__all__ = ["IDENTITY_BYTES", "LinkFacts", "Rows"]
+__all__ = ["IDENTITY_BYTES", "LINK", "WEIGHTS", "LinkFacts", "Rows", "host_files"]
 
 IDENTITY_BYTES = 16
 """Bytes of an identity; text follows."""
+
+LINK = "link.json"
+"""File of a build with what a host must know of it."""
+
+WEIGHTS = "weights.bin"
+"""File of a build with what a host sends before all events, where the bitstream cannot hold all
+weights."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +61,8 @@ class LinkFacts:
         Shapes of what goes in and comes out.
     most_in, least_in, most_out, least_out
         The largest and the least value of an input in a step, and of an output.
+    clips
+        Whether what goes in is clipped to its range, where other inputs refuse what is outside.
     room
         Bits of an event below its kind at least.
     input, output
@@ -83,6 +93,7 @@ class LinkFacts:
     least_in: int
     most_out: int
     least_out: int
+    clips: bool
     room: int
     input: str
     output: str
@@ -109,7 +120,7 @@ class LinkFacts:
                 raise ValueError(f"values must be from at most 0 to above, not {least} to {most}")
 
     @classmethod
-    def of(cls, top: NetworkTop, *, monitor: bool, spi: bool, baud: int, flash: bool) -> Self:
+    def of(cls, top: NetworkTop, link: HostLink, baud: int) -> Self:
         """Facts of a network of one input and one output."""
         network = top.network
         ((name, entry),) = network.inputs.items()
@@ -118,13 +129,14 @@ class LinkFacts:
         least_out, most_out = network.sent(source)
         row = top.probe_o.p.shape()
         return cls(
-            identity=identity(top, monitor).hex(),
+            identity=identity(top, link.monitor).hex(),
             inputs=tuple(entry.shape),
             outputs=tuple(network.shape(source)),
             most_in=most,
             least_in=least,
             most_out=most_out,
             least_out=least_out,
+            clips=entry.clips,
             room=weight_width(top),
             input=name,
             output=output,
@@ -135,9 +147,9 @@ class LinkFacts:
             ),
             lanes=row.length,
             potential_bytes=potential_bytes(Shape.cast(row.elem_shape).width),
-            spi=spi,
+            spi=link.spi,
             baud=baud,
-            flash=flash,
+            flash=link.flash,
         )
 
     @property
@@ -175,3 +187,23 @@ class LinkFacts:
             raise ValueError(f"{wrong} {error}") from None
         except (ValueError, KeyError, TypeError):
             raise ValueError(f"{wrong} its {path.name} is damaged or of another version") from None
+
+
+def host_files(network: EventNetwork, link: HostLink, baud: int) -> dict[str, bytes]:
+    """Files that a host needs beside the bitstream, by their names; none of what is no network.
+
+    Parameters
+    ----------
+    network
+        What computes.
+    link
+        How the host gets at it.
+    baud
+        Bits a second of the serial line.
+    """
+    if not isinstance(network, NetworkTop):
+        return {}
+    files = {LINK: LinkFacts.of(network, link, baud).text().encode()}
+    if weights := weight_bytes(network):
+        files[WEIGHTS] = weights
+    return files

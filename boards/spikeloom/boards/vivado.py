@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spikeloom.boards.board import Board
-from spikeloom.boards.flow import WEIGHTS, board_files
+from spikeloom.boards.flow import board_files
+from spikeloom.boards.link_facts import host_files
 from spikeloom.boards.top import SERIAL, BoardTop, HostLink
-from spikeloom.rtl_gen.link.linked import EventNetwork, weight_bytes
+from spikeloom.rtl_gen.link.linked import EventNetwork
 from spikeloom.rtl_gen.output import check_output, whole_folder
 
 __all__ = ["SCRIPT", "Project", "write_project"]
@@ -33,7 +34,8 @@ class Project:
     Attributes
     ----------
     folder
-        Where Verilog, constraints and script lie, and these facts as ``build.json``.
+        Where Verilog, constraints, script and the host's files lie, and these facts as
+        ``build.json``.
     board
         Name of the board.
     frequency
@@ -92,7 +94,6 @@ def write_project(
     # The script would write a bitstream all the same.
     before, write, after = files[SCRIPT].partition("write_bitstream ")
     files[SCRIPT] = f"{before}{_CHECK}{write}{after}"
-    weights = weight_bytes(network)
     facts = {
         "board": board.name,
         "frequency": top.frequency,
@@ -102,8 +103,8 @@ def write_project(
     with whole_folder(folder, "build", editable=False) as part:
         for name, text in files.items():
             (part / name).write_text(text, encoding="utf-8")
-        if weights:
-            (part / WEIGHTS).write_bytes(weights)
+        for name, content in host_files(network, link, top.baud).items():
+            (part / name).write_bytes(content)
         (part / "build.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     return Project(
         folder=folder,

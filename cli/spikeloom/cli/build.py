@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from spikeloom.boards.board import BOARDS, Board
-from spikeloom.boards.flow import WEIGHTS, BuildResult, build
+from spikeloom.boards.flow import BuildResult, build
+from spikeloom.boards.link_facts import WEIGHTS
 from spikeloom.boards.top import HostLink
 from spikeloom.boards.vivado import SCRIPT, write_project
 from spikeloom.cli.generate import (

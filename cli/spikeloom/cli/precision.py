@@ -128,7 +128,7 @@ def _integers(name: str, values: Array, options: PrecisionOptions) -> Array:
     if options.input_fraction == 0 and np.any(integers != scaled):
         raise ValueError(
             f"{name} must be of integers in fixed point, not {values[integers != scaled][0]:g};"
-            " --input-fraction rounds real numbers to so many fraction bits"
+            " a network made with --input-fraction rounds real numbers to so many fraction bits"
         )
     if np.any(np.abs(integers) >= 1 << 23):
         raise ValueError(f"{name} must fit 24 bits in fixed point, but does not")

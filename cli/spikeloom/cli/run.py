@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 
 from spikeloom.boards.device import Device
-from spikeloom.boards.flow import FLASH, LINK
-from spikeloom.boards.link_facts import LinkFacts
+from spikeloom.boards.flow import FLASH
+from spikeloom.boards.link_facts import LINK, LinkFacts
 from spikeloom.boards.virtual import compile_virtual
 from spikeloom.cli.board_page import render_board_run
 from spikeloom.cli.precision import PrecisionOptions, fixed_data
 from spikeloom.cli.progress import print_json, progress, say, task
-from spikeloom.cli.simulate import add_data_arguments
+from spikeloom.cli.simulate import add_data_arguments, sample_line
 from spikeloom.cli.stimulus import Data, read_data
 from spikeloom.reference.fixed import IntArray
 from spikeloom.reference.recording_file import (
@@ -236,7 +236,7 @@ def _plain(
 def _print(plain: dict[str, Any]) -> None:
     say(f"{plain['device']}: {plain['samples']:,} samples of {plain['steps']:,} steps")
     for k, sums in enumerate(plain["sums"]):
-        say(f"  sample {k}: {' '.join(map(str, sums))}; most: {plain['decisions'][k]}")
+        say(sample_line(k, sums, plain["decisions"][k]))
     if plain["spikes"] is not None:
         say(f"spikes       {plain['spikes']:,}")
     if "accuracy" in plain:

@@ -1,7 +1,7 @@
 """``spikeloom simulate``: a NIR file's network on data, in floating or in fixed point."""
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ from spikeloom.reference.recording_file import check_recording_path, save_record
 from spikeloom.reference.simulate import Recording, run_fixed
 from spikeloom.rtl_gen.output import write_whole
 
-__all__ = ["add_data_arguments", "add_parser"]
+__all__ = ["add_data_arguments", "add_parser", "sample_line"]
 
 _FORMS = {"float": "floating point", "fixed": "fixed point"}
 
@@ -257,7 +257,8 @@ def _print(result: dict[str, Any]) -> None:
     for name, sums in result["outputs"].items():
         say(f"sums of output {name} over all steps:")
         for k, row in enumerate(sums):
-            _print_sample(result, k, row)
+            label = f", label {result['labels'][k]}" if "labels" in result else ""
+            say(sample_line(k, row, result["decisions"][k]) + label)
     if "accuracy" in result:
         correct, samples = result["accuracy"]["correct"], result["accuracy"]["samples"]
         say(f"accuracy {100 * correct / samples:.1f} % ({correct:,} of {samples:,})")
@@ -266,8 +267,8 @@ def _print(result: dict[str, Any]) -> None:
             say(f"written: {result[name]}")
 
 
-def _print_sample(result: dict[str, Any], k: int, row: list[Any]) -> None:
-    numbers = " ".join(f"{value:g}" for value in row[:_MOST_OUTPUTS])
-    more = f" and {len(row) - _MOST_OUTPUTS} more" if len(row) > _MOST_OUTPUTS else ""
-    label = f", label {result['labels'][k]}" if "labels" in result else ""
-    say(f"  sample {k}: {numbers}{more}; most: {result['decisions'][k]}{label}")
+def sample_line(sample: int, sums: Sequence[float], decision: int) -> str:
+    """A sample's outputs in words: the sums of the first of them, and which has the most."""
+    numbers = " ".join(f"{value:g}" for value in sums[:_MOST_OUTPUTS])
+    more = f" and {len(sums) - _MOST_OUTPUTS} more" if len(sums) > _MOST_OUTPUTS else ""
+    return f"  sample {sample}: {numbers}{more}; most: {decision}"
