@@ -11,7 +11,8 @@ parts are of the host link, on a virtual iCEBreaker that Verilator makes of the 
 the digits test set bit by bit over the serial pins; ``netlist``, some of it through the netlist;
 ``speed``, the line's share of the time; ``fuzz``, nonsense on the line.
 
-Writes ``benchmarks/results/boards.json``, and the tables of ``docs/boards.md`` from it.
+Writes ``benchmarks/results/boards.json``, and the tables of ``docs/boards.md`` from it, unless the
+figures go elsewhere.
 """
 
 import argparse
@@ -105,11 +106,13 @@ def main() -> None:
     args = parser.parse_args()
     figures = read_figures(args.output) if args.only else {}
     for part in args.only or PARTS:
+        progress(part)
         work = tempfile.TemporaryDirectory() if args.work is None else nullcontext(args.work)
         with work as folder:
             figures |= PARTS[part](Path(folder))
         write_figures(figures, args.output)
-    write_tables(figures, DOCS)
+    if args.output == parser.get_default("output"):
+        write_tables(figures, DOCS)
 
 
 if __name__ == "__main__":

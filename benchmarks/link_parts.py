@@ -1,8 +1,10 @@
 """Figures of the host link: images through virtual boards, throughput, and nonsense on the line."""
 
+import binascii
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,9 @@ from spikeloom.cli.digits import DIGITS_LANES, load_digits_demo
 from spikeloom.reference.fixed import QFormat
 from spikeloom.reference.link_frames import (
     END,
+    ESCAPE,
+    ESCAPED_END,
+    ESCAPED_ESCAPE,
     Answer,
     Frame,
     FrameReader,
@@ -160,7 +165,8 @@ def fuzz_figures(folder: Path, frames: int = FUZZ_FRAMES, seed: int = 1) -> Figu
     images = load_digits_demo().stimulus[:2]
     expected = run_fixed(network, images).output
     top = NetworkTop(network, DIGITS_LANES, LOADED)
-    built = build(top, BOARD, folder / "fuzz", link=HostLink(baud=BOARD.fastest_baud))
+    link = HostLink(baud=BOARD.fastest_baud, monitor=True)
+    built = build(top, BOARD, folder / "fuzz", link=link)
     board = compile_virtual(built.folder, built.folder / "sim" / "virtual")
     sent = failures = 0
     with board.run() as running:
@@ -176,35 +182,46 @@ def fuzz_figures(folder: Path, frames: int = FUZZ_FRAMES, seed: int = 1) -> Figu
 
 
 def fuzz(running: RunningBoard, rng: random.Random, frames: int, identity: bytes) -> int:
-    """Bursts of broken frames, a good order behind each; how many of those had no answer."""
+    """Bursts of broken frames, three good orders behind each; how many had not their answers.
+
+    Those say that it is the device, that no event was illegal behind a RESET, and that all weights
+    are there.
+    """
     failures = 0
     with serial.Serial(str(running.path), timeout=0.01) as line:
-        reader = FrameReader(4096)
+        heard = _answers(line)
         for burst in range(-(-frames // _BURST)):
             count = min(_BURST, frames - burst * _BURST)
             number = rng.randrange(16)
             line.write(b"".join(broken_frame(rng) for _ in range(count)))
-            line.write(bytes([END]) + order_bytes(Frame(Order.IDENTIFY, number)))
-            wanted = Frame(Answer.IDENTITY, number, identity)
-            failures += not _comes(line, reader, wanted)
+            kinds = (Order.IDENTIFY, Order.RESET, Order.STATUS)
+            good = (Frame(kind, (number + k) % 16) for k, kind in enumerate(kinds))
+            line.write(bytes([END]) + b"".join(map(order_bytes, good)))
+            failures += not (
+                _comes(heard, Frame(Answer.IDENTITY, number, identity))
+                and _comes(heard, Frame(Answer.STATUS, (number + 2) % 16, b"\0"))
+            )
     return failures
 
 
-def _comes(line: serial.Serial, reader: FrameReader, wanted: Frame) -> bool:
+def _answers(line: serial.Serial) -> Iterator[Frame | None]:
+    """Answers as they come; nothing where there is none at the moment."""
+    reader = FrameReader(4096)
+    while True:
+        yield from reader.feed(line.read(max(1, line.in_waiting)))
+        yield None
+
+
+def _comes(heard: Iterator[Frame | None], wanted: Frame) -> bool:
     deadline = time.monotonic() + _PATIENCE
-    while time.monotonic() < deadline:
-        for answer in reader.feed(line.read(max(1, line.in_waiting))):
-            if answer == wanted:
-                return True
-    return False
+    return any(
+        answer == wanted for answer in takewhile(lambda _: time.monotonic() < deadline, heard)
+    )
 
 
 def good_order(rng: random.Random) -> bytes:
-    """An order of any kind but those that would have an effect, and its number by chance.
-
-    Weights that are EVENTS of the right number would be loaded, as they should.
-    """
-    kind = rng.choice([Order.EVENTS, Order.STATUS, 9, 15])
+    """An order of any kind, its number and its payload by chance."""
+    kind = rng.randrange(16)
     payload = rng.randbytes(rng.choice([0, 1, 3, 20]))
     return order_bytes(Frame(kind, rng.randrange(16), payload))
 
@@ -241,6 +258,27 @@ def _interleaved(rng: random.Random, order: bytearray) -> bytes:
     return bytes(mixed) + bytes([END])
 
 
+def _wrong_length(rng: random.Random, order: bytearray) -> bytes:
+    """The checksum is right, but the length is not that of what follows."""
+    body = rng.randbytes(rng.randrange(1, 256))
+    length = rng.choice([each for each in range(256) if each != len(body)] + [0] * 99)
+    body = bytes([length]) + body
+    body += binascii.crc_hqx(body, 0xFFFF).to_bytes(2)
+    for byte, second in ((ESCAPE, ESCAPED_ESCAPE), (END, ESCAPED_END)):
+        body = body.replace(bytes([byte]), bytes([ESCAPE, second]))
+    return bytes([END]) + body + bytes([END])
+
+
+def _whole(rng: random.Random, order: bytearray) -> bytes:
+    """A right one, of the kinds that need not be of the right number or change nothing.
+
+    Weights that are EVENTS of the right number would be loaded, as they should.
+    """
+    kinds = [Order.IDENTIFY, Order.RESET, Order.STATUS, Order.POTENTIALS, Order.COUNTERS, 9, 15]
+    payload = rng.randbytes(rng.choice([0, 1, 3, 20]))
+    return order_bytes(Frame(rng.choice(kinds), rng.randrange(16), payload))
+
+
 def _long(rng: random.Random, order: bytearray) -> bytes:
     return bytes([END]) + rng.randbytes(rng.randrange(200, 700)) + bytes([END])
 
@@ -251,4 +289,6 @@ BROKEN: dict[str, Callable[[random.Random, bytearray], bytes]] = {
     "flipped": _flipped,
     "interleaved": _interleaved,
     "long": _long,
+    "wrong length": _wrong_length,
+    "whole": _whole,
 }

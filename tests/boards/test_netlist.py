@@ -86,7 +86,9 @@ def test_netlist_equals_golden_model(dense_network, tmp_path: Path, name: str) -
                 "clock": each.clock,
                 "pins": each.pins,
                 "rest": each.rest,
-                "send": list(_order(0, raster_to_events(raster))),
+                "send": list(
+                    order_bytes(Frame(Order.RESET, 15)) + _order(0, raster_to_events(raster))
+                ),
                 "expect": raster_to_events(spikes).tolist(),
                 "outputs": 3,
                 "illegal": list(_order(1, [(3, 0, 0)])),

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from spikeloom.boards.board import BOARDS, Board
-from spikeloom.boards.flow import _READ
+from spikeloom.boards.flow import READ_DESIGN
 from spikeloom.boards.resources import link_resources, population_resources
 from spikeloom.boards.tools import find_flow_tools
 from spikeloom.boards.top import BoardTop
@@ -104,7 +104,7 @@ def synthesised(top: NetworkTop, board: Board, folder: Path) -> dict[str, int]:
     files = board.create_platform().prepare(BoardTop(top, board), "top", emit_src=False).files
     (folder / "top.il").write_text(files["top.il"])
     synthesis = board.family.synthesis.replace("-json top.json", "-run begin:map_ffram")
-    script = f"{_READ}\n{synthesis}\ntee -q -o stat.json stat -json -top top\n"
+    script = f"{READ_DESIGN}\n{synthesis}\ntee -q -o stat.json stat -json -top top\n"
     (folder / "top.ys").write_text(script)
     yosys = find_flow_tools(board.family.tools)["yosys"].command
     subprocess.run([*yosys, "-q", "-s", "top.ys"], cwd=folder, check=True, capture_output=True)

@@ -2,6 +2,22 @@ import json
 
 import pytest
 
+from spikeloom.cli.main import main
+
+
+@pytest.fixture
+def run(capfd):
+    """As everywhere, but with what a tool prints."""
+
+    def call(*arguments):
+        try:
+            code = main([str(argument) for argument in arguments])
+        except SystemExit as stop:
+            code = stop.code
+        return code, *capfd.readouterr()
+
+    return call
+
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
@@ -17,7 +33,7 @@ def folder(tmp_path, monkeypatch):
 
 def put_tool(folder, code):
     path = folder.parent / "bin" / "openFPGALoader"
-    path.write_text(f"#!/bin/sh\nexit {code}\n")
+    path.write_text(f"#!/bin/sh\necho Done\nexit {code}\n")
     path.chmod(0o755)
 
 
@@ -48,8 +64,9 @@ def test_json(run, folder):
     facts = json.loads(output)
     assert (code, facts["exit_code"], facts["found"]) == (2, None, False)
     put_tool(folder, 0)
-    code, output, _ = run("program", folder, "--flash", "--json")
+    code, output, complaint = run("program", folder, "--flash", "--json")
     facts = json.loads(output)
+    assert complaint == "Done\n"
     assert (code, facts["exit_code"], facts["flash"]) == (0, 0, True)
     assert facts["command"] == ["openFPGALoader", "-b", "ulx3s", "-f", f"{folder}/top.bit"]
 

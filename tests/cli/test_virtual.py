@@ -29,7 +29,9 @@ def test_missing_tool_is_wrong_input(run, tmp_path, monkeypatch):
     (tmp_path / "build.json").write_text(
         '{"board": "icebreaker", "frequency": 24e6, "baud": 1000000}'
     )
-    (tmp_path / "top.il").touch()
+    (tmp_path / "top.il").write_text(
+        "module \\top\n  wire width 1 input 1  \\uart_0__rx__io\nend\n"
+    )
     code, _, complaint = run("virtual", tmp_path)
     assert code == 2
     assert "verilator is not there; to get it, type: apt-get install g++" in complaint

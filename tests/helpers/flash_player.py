@@ -10,7 +10,7 @@ from amaranth.lib.memory import Memory
 
 from spikeloom.boards.board import Board
 from spikeloom.boards.top import board_clock
-from spikeloom.rtl_gen.link.uart import UARTReceiver, UARTTransmitter
+from spikeloom.rtl_gen.link.uart import UARTReceiver, UARTTransmitter, uart_divisor
 
 __all__ = ["FlashPlayer", "answer", "transfer"]
 
@@ -36,7 +36,8 @@ class FlashPlayer(Elaboratable):
     flash's output in each step, as a byte 0 or 1."""
 
     def __init__(self, board: Board, steps: Sequence[Step]) -> None:
-        self._pll, self._divisor = board_clock(board)
+        self._pll = board_clock(board)
+        self._divisor = uart_divisor(self._pll.frequency, board.baud)
         self._script = [sum(bit << k for k, bit in enumerate(step)) for step in steps]
 
     def elaborate(self, platform: Any) -> Module:

@@ -138,7 +138,7 @@ class ModelDevice:
         self.taken: Counter[int] = Counter()
         self.reader = FrameReader(2 * QUEUE_BYTES, orders=True)
         self.queue: deque[Frame] = deque()
-        self.expected = 0
+        self.expected: int | None = None
         self.refused = False
         self.out = bytearray()
         self.renew()
@@ -154,7 +154,7 @@ class ModelDevice:
         self.decoder = Decoder(self.i)
         self.place = 0
         self.sound = True
-        self.error = False
+        self.error, self.begun = False, False
         self.steps: list[IntArray] = []
         self.step: IntArray = np.zeros(math.prod(self.i.shape), dtype=np.int64)
         self.counts = Counter(events_in=0, waits=7, events_out=0, cycles=70_000)
@@ -182,7 +182,7 @@ class ModelDevice:
     def work(self, orders: int = 1) -> None:
         """Say what is refused, and carry out so many orders."""
         if self.refused:
-            self.say(Answer.REFUSED, self.expected)
+            self.say(Answer.REFUSED, self.expected or 0)
             self.refused = False
         for _ in range(min(orders, len(self.queue))):
             self._obey(self.queue.popleft())
@@ -211,7 +211,8 @@ class ModelDevice:
         elif kind == Order.STATUS:
             answer, body = Answer.STATUS, bytes([self.error | (not self.loaded) << 1])
         elif kind == Order.POTENTIALS and self.facts.monitor:
-            answer, body = Answer.POTENTIALS, self._row(int.from_bytes(payload))
+            if not self.begun:
+                answer, body = Answer.POTENTIALS, self._row(int.from_bytes(payload))
         elif kind == Order.COUNTERS and self.facts.monitor:
             values = [self.counts[name] for name in ("events_in", "waits", "events_out", "cycles")]
             answer, body = Answer.COUNTERS, b"".join(each.to_bytes(4) for each in values)
@@ -222,6 +223,7 @@ class ModelDevice:
             self._weight(address << self.i.count | count)
             return
         self.counts["events_in"] += 1
+        self.begun = kind != TICK
         flat = self.i.flat(address)
         if kind == SPIKE and flat < self.step.size and not self.step[flat]:
             self.step[flat] = count - (count >> self.i.count - 1 << self.i.count) * self.i.signed

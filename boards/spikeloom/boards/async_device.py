@@ -99,7 +99,12 @@ class AsyncDevice:
         DeviceError, ValueError
             As there.
         """
-        line, facts, weights = open_line(port, build, timeout)
+        opening = asyncio.ensure_future(asyncio.to_thread(open_line, port, build, timeout))
+        try:
+            line, facts, weights = await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            opening.add_done_callback(_close)
+            raise
         return await cls.over(line, facts, weights, timeout=timeout, progress=progress)
 
     @classmethod
@@ -269,6 +274,12 @@ class AsyncDevice:
                 stop.set()
                 await asyncio.wait([future])
                 raise
+
+
+def _close(opened: "asyncio.Future[tuple[Line, LinkFacts, bytes]]") -> None:
+    """Close a line that nobody waits for any more, if it was opened."""
+    if not opened.cancelled() and opened.exception() is None:
+        opened.result()[0].close()
 
 
 def _arrived(coming: "queue.SimpleQueue[ArrayLike | None]") -> Iterator[ArrayLike | None]:

@@ -241,7 +241,9 @@ class Device:
         return dict(zip(COUNTERS, values, strict=True))
 
     def potentials(self) -> dict[str, IntArray]:
-        """Membrane potentials as the last step left them.
+        """Membrane potentials as the last step left them, or as they begin.
+
+        Behind a run that was broken off the network begins anew.
 
         Returns
         -------
@@ -253,6 +255,8 @@ class Device:
             If the device does not answer, or has no monitor.
         """
         self._check_monitor()
+        if not self._finished:
+            self.reset()
         facts = self._facts
         bits = max(1, (len(facts.populations) - 1).bit_length())
         found = {}
@@ -338,10 +342,11 @@ class Device:
         source = (None if each is None else self._checked(each, ("steps",)) for each in samples)
         kept: deque[IntArray] = deque()
         tries = 0
-        if not self._finished:
-            self.reset()
-        elif not self._settled:
+        if self._finished:
+            # Another device may have come meanwhile.
             self._identify()
+        else:
+            self.reset()
         while True:
             # They may have gone: a board can be switched off while its line stays.
             self._load_missing()

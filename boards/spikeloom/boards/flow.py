@@ -23,6 +23,7 @@ from spikeloom.rtl_gen.output import check_output, whole_folder
 
 __all__ = [
     "FLASH",
+    "READ_DESIGN",
     "STAGES",
     "BoardTooSmallError",
     "BuildResult",
@@ -35,7 +36,7 @@ __all__ = [
     "would_fit",
 ]
 
-_READ = """read_rtlil top.il
+READ_DESIGN = """read_rtlil top.il
 proc
 memory_collect
 setparam -set RD_COLLISION_X_MASK 1'1 a:no_rw_check
@@ -120,8 +121,10 @@ class BuildResult:
         Duration of each stage.
     inputs
         SHA-256 of all that went in: design, constraints, seed, versions and options of the tools.
-    file, output
-        Name of the bitstream's file and its SHA-256.
+    file
+        Name of the bitstream's file.
+    files
+        SHA-256 of each file but logs, by its name.
     """
 
     folder: Path
@@ -137,7 +140,7 @@ class BuildResult:
     seconds: dict[str, float]
     inputs: str
     file: str
-    output: str
+    files: dict[str, str]
 
     @property
     def bitstream(self) -> Path:
@@ -207,7 +210,7 @@ def build(
     stage.begin("elaborate")
     top = BoardTop(network, board, frequency, link)
     sources = board_files(top, (family.source, family.constraints))
-    sources["top.ys"] = f"{_READ}\n{family.synthesis}\n"
+    sources["top.ys"] = f"{READ_DESIGN}\n{family.synthesis}\n"
     _check_memory(sources["top.il"], network, board)
     # That timing was met is read from nextpnr's report.
     options = ["--report", "report.json", "--seed", str(seed), "--timing-allow-fail"]
@@ -270,7 +273,7 @@ def build(
             seconds=seconds,
             inputs=inputs,
             file=family.bitstream,
-            output=_digest((part / family.bitstream).read_bytes()),
+            files=_digests(part),
         )
         _store(result, part)
     return result
@@ -462,12 +465,19 @@ def _store(result: BuildResult, folder: Path) -> None:
     (folder / "build.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
 
 
+def _digests(folder: Path) -> dict[str, str]:
+    """Of all files of a build that something is made of; not of logs, and of these facts."""
+    names = (path.name for path in folder.iterdir() if path.is_file())
+    kept = sorted(name for name in names if Path(name).suffix not in ("", ".log"))
+    return {name: _digest((folder / name).read_bytes()) for name in kept if name != "build.json"}
+
+
 def _load(folder: Path, inputs: str) -> BuildResult | None:
     """The build in a folder, if it is whole and made of the same inputs."""
     try:
         facts = json.loads((folder / "build.json").read_text(encoding="utf-8"))
-        bitstream = (folder / facts["file"]).read_bytes()
-        if facts["inputs"] != inputs or facts["output"] != _digest(bitstream):
+        found = _digests(folder)
+        if facts["inputs"] != inputs or not facts["files"].items() <= found.items():
             return None
         facts["usage"] = {name: Usage(**usage) for name, usage in facts["usage"].items()}
         facts["critical_path"] = tuple(PathStep(**step) for step in facts["critical_path"])

@@ -260,7 +260,7 @@ class _Planner:
     def _clock_of(self, board: Board) -> float | _Refusal:
         """The clock of a board in Hz, or why it cannot make it."""
         try:
-            return board_clock(board, self._frequency)[0].frequency
+            return board_clock(board, self._frequency).frequency
         except ValueError as error:
             return _Refusal(
                 f"{board.title} cannot be clocked so: {error}",

@@ -12,6 +12,8 @@ from spikeloom.boards.flow import FLASH
 
 __all__ = ["PROGRAMMERS", "Command", "Programmer", "choose", "commands", "program"]
 
+_STDERR = 2
+
 
 @dataclass(frozen=True, kw_only=True)
 class Programmer:
@@ -123,7 +125,9 @@ def choose(found: Sequence[Command]) -> Command:
     return next((each for each in found if each.found), found[0])
 
 
-def program(folder: Path, *, flash: bool = False) -> tuple[Command, int | None]:
+def program(
+    folder: Path, *, flash: bool = False, quiet: bool = False
+) -> tuple[Command, int | None]:
     """Load the build of a folder onto its board; one with weights in flash goes to flash.
 
     Parameters
@@ -132,6 +136,8 @@ def program(folder: Path, *, flash: bool = False) -> tuple[Command, int | None]:
         What ``spikeloom build`` wrote.
     flash
         As :func:`commands`'.
+    quiet
+        Whether what the tool prints goes to standard error.
 
     Returns
     -------
@@ -150,7 +156,9 @@ def program(folder: Path, *, flash: bool = False) -> tuple[Command, int | None]:
     command = choose(commands(board, file, flash=flash))
     if not command.found:
         return command, None
-    return command, subprocess.run(command.words, check=False).returncode
+    return command, subprocess.run(
+        command.words, stdout=_STDERR if quiet else None, check=False
+    ).returncode
 
 
 def _built(folder: Path) -> tuple[Board, Path]:

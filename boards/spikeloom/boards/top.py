@@ -42,34 +42,23 @@ GLOW = 0.04
 two: 44 ms at 24 MHz, 42 ms at 100 MHz."""
 
 
-def board_clock(
-    board: Board, frequency: float | None = None, baud: int | None = None
-) -> tuple[PLL, int]:
-    """The loop that makes a board's clock, and the cycles of a bit of its serial line.
+def board_clock(board: Board, frequency: float | None = None) -> PLL:
+    """The loop that makes a board's clock.
 
     Parameters
     ----------
     board
         The board.
-    frequency, baud
-        Clock frequency in Hz, and bits a second; ``None`` is the board's own.
+    frequency
+        Clock frequency in Hz; ``None`` is the board's own.
 
     Raises
     ------
     TypeError, ValueError
-        If the loop cannot be set to the frequency, or the serial line's bits would be more than
-        1 % off.
+        If the loop cannot be set to the frequency.
     """
     make = board.pll or board.family.pll
-    pll = make(board.oscillator, board.clock if frequency is None else frequency)
-    baud = board.baud if baud is None else baud
-    divisor = uart_divisor(pll.frequency, baud)
-    if abs(divisor * baud / pll.frequency - 1) > 0.01:
-        raise ValueError(
-            f"baud must be within 1 % of what {pll.frequency / 1e6:g} MHz can be divided to, not"
-            f" {baud!r}: the nearest is {pll.frequency / divisor:.0f}"
-        )
-    return pll, divisor
+    return make(board.oscillator, board.clock if frequency is None else frequency)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +68,7 @@ class HostLink:
     Attributes
     ----------
     baud
-        Bits a second of the serial line; ``None`` is the board's own.
+        Bits a second of the serial line, where there is one; ``None`` is the board's own.
     spi
         Whether the board is the peripheral of an SPI host, and has no serial line.
     flash
@@ -128,8 +117,8 @@ class BoardTop(Elaboratable):
     ------
     TypeError, ValueError
         If the loop or the serial line cannot be set to the frequency, the network's streams are
-        not of events, or the board has no SPI or no flash for this, or there are no weights to be
-        loaded.
+        not of events, the board has no SPI or no flash for this, there are no weights to be
+        loaded, or a rate is given for a serial line that there is none of.
     """
 
     def __init__(
@@ -140,17 +129,21 @@ class BoardTop(Elaboratable):
         link: HostLink = SERIAL,
     ) -> None:
         self.board = board
-        self._pll, divisor = board_clock(board, frequency, link.baud)
+        self._pll = board_clock(board, frequency)
         self.frequency = self._pll.frequency
         self.baud = board.baud if link.baud is None else link.baud
         plain = LinkedNetwork(network, link.monitor)
         linked = FlashLoadedNetwork(plain, self._reader(network)) if link.flash else plain
-        if link.spi and board.spi is None:
-            raise ValueError(f"{board.title} must have a connector for SPI, but has none")
         self._loaded = linked
-        self._line: SerialNetwork | SPINetwork = (
-            SPINetwork(linked) if link.spi else SerialNetwork(linked, divisor)
-        )
+        self._line: SerialNetwork | SPINetwork
+        if link.spi:
+            if board.spi is None:
+                raise ValueError(f"{board.title} must have a connector for SPI, but has none")
+            if link.baud is not None:
+                raise ValueError(f"baud must be left out where the host has SPI, not {link.baud!r}")
+            self._line = SPINetwork(linked)
+        else:
+            self._line = SerialNetwork(linked, uart_divisor(self.frequency, self.baud))
 
     def _reader(self, network: EventNetwork) -> FlashReader:
         if self.board.flash is None:

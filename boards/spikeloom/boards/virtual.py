@@ -15,7 +15,8 @@ from typing import Self
 from spikeloom.boards.board import BOARDS, Board
 from spikeloom.boards.tools import YOSYS, FlowTool, find_flow_tools
 from spikeloom.boards.top import board_clock
-from spikeloom.boards.virtual_top import netlist_ports, rtlil_ports, virtual_top
+from spikeloom.boards.virtual_top import SERIAL_INPUT, netlist_ports, rtlil_ports, virtual_top
+from spikeloom.rtl_gen.link.uart import uart_divisor
 from spikeloom.rtl_gen.output import check_output, whole_folder
 from spikeloom.sim.runner import SimulationError, build_folder, run_child
 from spikeloom.sim.tools import find_simulators
@@ -256,8 +257,8 @@ def compile_virtual(
     SimulationError
         If a tool fails; the message has its first error.
     ValueError
-        If one of the folders is not ours, the file of waveforms is of another kind, or there are
-        no models of the family's cells.
+        If one of the folders is not ours, the file of waveforms is of another kind, there are no
+        models of the family's cells, or the design has no serial line.
     """
     check_output(out_folder, _KIND)
     if trace is not None and trace.suffix != ".vcd":
@@ -270,9 +271,11 @@ def compile_virtual(
             f"a {'netlist' if netlist else 'board'} must be of {' or '.join(known)} to be"
             f" simulated, not of {family}, whose cells have no complete models"
         )
-    _, divisor = board_clock(board, frequency, baud)
+    divisor = uart_divisor(board_clock(board, frequency).frequency, baud)
+    ports = (netlist_ports if netlist else rtlil_ports)(text)
+    if SERIAL_INPUT not in ports:
+        raise ValueError(f"{build_folder} must have a serial line to be run without a board")
     try:
-        ports = (netlist_ports if netlist else rtlil_ports)(text)
         top = virtual_top(board, ports)
     except ModuleNotFoundError:
         raise MissingToolError(

@@ -7,7 +7,10 @@ from typing import Any
 
 from spikeloom.boards.board import Board
 
-__all__ = ["netlist_ports", "rtlil_ports", "virtual_top"]
+__all__ = ["SERIAL_INPUT", "netlist_ports", "rtlil_ports", "virtual_top"]
+
+SERIAL_INPUT = "uart_0__rx__io"
+"""Port at which a design listens to a serial line, if it has one."""
 
 _TEMPLATE = """\
 // Pins of {title}; button and lamps are on when they are 1.
@@ -52,7 +55,7 @@ def virtual_top(board: Board, ports: Set[str]) -> str:
     platform = board.create_platform()
     pins = {
         "clock": (f"{platform.default_clk}_0__io", False),
-        "rx": ("uart_0__rx__io", False),
+        "rx": (SERIAL_INPUT, False),
         **({} if board.button is None else {"button": _pin(platform, board.button)}),
         "flash_cipo": (f"{_FLASH}__cipo__io", False),
         "tx": ("uart_0__tx__io", False),

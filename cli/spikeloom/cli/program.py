@@ -34,7 +34,7 @@ def add_parser(commands: Any) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    command, code = program(arguments.folder, flash=arguments.flash)
+    command, code = program(arguments.folder, flash=arguments.flash, quiet=arguments.json)
     if arguments.json:
         facts = {
             "command": list(command.words),

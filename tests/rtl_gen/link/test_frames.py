@@ -181,24 +181,29 @@ def receive(bench: Any, data: bytes, seed: int = 1, chance: float = 0.7) -> Any:
 @pytest.mark.parametrize("seed", range(3))
 def test_receiver_passes_frames(bench: Any, seed: int) -> None:
     rng = random.Random(seed)
-    frames = [Frame(Order.EVENTS, k % 16, draw_payload(rng, 60)) for k in range(40)]
+    kinds = [Order.RESET] + [Order.EVENTS] * 39
+    frames = [Frame(kind, k % 16, draw_payload(rng, 60)) for k, kind in enumerate(kinds)]
     assert receive(bench, b"".join(map(order_bytes, frames)), seed) == (frames, [])
 
 
 def test_lengths(bench: Any) -> None:
     """The longest frame; and lengths that are not those of what follows, checksums being right."""
-    whole = Frame(Order.EVENTS, 0, bytes(range(MOST_PAYLOAD)))
+    whole = Frame(Order.IDENTIFY, 0, bytes(range(MOST_PAYLOAD)))
     after = Frame(Order.EVENTS, 1, b"x")
     data = order_bytes(whole)
-    for body in (b"\1\x21?", b"\3\x21?", b"\0", b"", b"\x21", b"\xff\x21" + bytes(300)):
+    bodies = [b"\1\x21?", b"\3\x21?", b"\0", b"", b"\x21", b"\xff\x21" + bytes(300)]
+    # No header, and as many bytes as a counter that wraps would take.
+    bodies += [b"\0\x21", b"\0\x21" + bytes([7]) * 255]
+    for body in bodies:
         data += bytes([END]) + body + naive_crc(body) + bytes([END])
-    assert receive(bench, data + order_bytes(after)) == ([whole, after], [1] * 6)
+    assert receive(bench, data + order_bytes(after)) == ([whole, after], [1] * len(bodies))
 
 
 def test_numbers(bench: Any) -> None:
-    """Out of turn is refused; IDENTIFY and RESET begin a count."""
+    """Out of turn is refused; IDENTIFY and RESET begin a count, and nothing comes before them."""
     frames = [
-        Frame(Order.EVENTS, 0, b"a"),
+        Frame(Order.EVENTS, 0, b"-"),
+        Frame(Order.RESET, 15, b"a"),
         Frame(Order.EVENTS, 2, b"b"),
         Frame(Order.EVENTS, 0, b"c"),
         Frame(Order.EVENTS, 1, b"d"),
@@ -208,15 +213,16 @@ def test_numbers(bench: Any) -> None:
         Frame(Order.STATUS, 0),
     ]
     found, refused = receive(bench, b"".join(map(order_bytes, frames)))
-    assert found == [frames[k] for k in (0, 3, 4, 5, 6, 7)]
-    assert refused == [1, 1]
+    assert found == [frames[k] for k in (1, 3, 4, 5, 6, 7, 8)]
+    assert refused == [0, 0]
 
 
 def test_no_room(bench: Any) -> None:
     """Of what nobody takes 512 bytes are kept, and the rest is refused, not mixed up."""
     dut = Refusing()
     b = bench(dut, seed=3)
-    frames = [Frame(Order.EVENTS, k, bytes([k]) * 100) for k in range(7)]
+    kinds = [Order.IDENTIFY] + [Order.EVENTS] * 6
+    frames = [Frame(kind, k, bytes([k]) * 100) for k, kind in enumerate(kinds)]
     data = b"".join(map(order_bytes, frames))
     source = b.source(dut.i, list(data), chance=1.0)
     sink, refused = b.sink(dut.o, chance=0.001), b.sink(dut.refused, chance=1.0)

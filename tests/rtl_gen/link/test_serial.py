@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from general_networks import (
     two_inputs,
 )
 
-from spikeloom.reference.events import events_to_raster, raster_to_events
+from spikeloom.reference.events import SPIKE, TICK, events_to_raster, raster_to_events
 from spikeloom.reference.link_codec import decode_events, encode_events
 from spikeloom.reference.link_frames import (
     MOST_PAYLOAD,
@@ -32,6 +33,7 @@ from spikeloom.reference.link_frames import (
     order_bytes,
 )
 from spikeloom.reference.network import FixedInput, FixedNetwork
+from spikeloom.reference.profile import Accumulation
 from spikeloom.reference.scenario import Scenario
 from spikeloom.reference.simulate import run_fixed
 from spikeloom.rtl_gen.events import event_stream
@@ -50,6 +52,34 @@ def small_network(most: int = 1) -> FixedNetwork:
     return network(
         {"in": FixedInput(shape=(10,), high=most)}, {"hidden": hidden, "out": out}, "out"
     )
+
+
+def three_layers() -> FixedNetwork:
+    rng = random.Random(4)
+    sizes = {"in": 10, "a": 4, "b": 5, "c": 3}
+    names = list(sizes)
+    populations = {
+        name: population(rng, (sizes[name],), dense(rng, before, sizes[before], sizes[name]))
+        for before, name in pairwise(names)
+    }
+    return network({"in": FixedInput(shape=(10,))}, populations, "c")
+
+
+def unheard() -> FixedNetwork:
+    """A population that nobody hears, and that is slow."""
+    rng = random.Random(5)
+    populations = {
+        "a": population(rng, (40,), dense(rng, "in", 10, 40)),
+        "b": population(rng, (2,), dense(rng, "in", 10, 2)),
+    }
+    return network({"in": FixedInput(shape=(10,))}, populations, "b")
+
+
+def one_by_one() -> FixedNetwork:
+    """Neurons to which events have been added before the tick."""
+    rng = random.Random(6)
+    a = population(rng, (3,), dense(rng, "in", 10, 3), accumulation=Accumulation.EVENT)
+    return network({"in": FixedInput(shape=(10,))}, {"a": a}, "a")
 
 
 def serial(top: Any, monitor: bool = False) -> Any:
@@ -169,12 +199,14 @@ def test_nonsense_has_no_effect(line_levels: Any, line_bytes: Any) -> None:
 def test_status_of_an_illegal_event(line_levels: Any, line_bytes: Any) -> None:
     """Kind 3 is no event here; the error lasts until a reset."""
     illegal = encode_events([(3, 0, 0)], 10)
-    frames = [Frame(Order.EVENTS, 0, illegal), Frame(Order.STATUS, 1), Frame(Order.RESET, 2)]
-    frames += [Frame(Order.STATUS, 3), Frame(9, 4, b"what?"), Frame(Order.IDENTIFY, 5, b"more")]
+    frames = [Frame(Order.RESET, 15), Frame(Order.EVENTS, 0, illegal), Frame(Order.STATUS, 1)]
+    frames += [Frame(Order.RESET, 2), Frame(Order.STATUS, 3)]
+    frames += [Frame(9, 4, b"what?"), Frame(Order.IDENTIFY, 5, b"more")]
     dut = serial(NetworkTop(small_network(), 2))
     wire = b"".join(map(order_bytes, frames))
     answers, _ = converse(dut, line_levels(wire, DIVISOR), line_bytes, 6000)
     assert answers == [
+        Frame(Answer.DONE, 15),
         Frame(Answer.DONE, 0),
         Frame(Answer.STATUS, 1, b"\1"),
         Frame(Answer.DONE, 2),
@@ -217,6 +249,46 @@ def test_potentials_and_counters(line_levels: Any, line_bytes: Any) -> None:
     assert counted[0][[0, 2]].tolist() == [len(events), sent]
     assert 10 * DIVISOR * len(encode_events(events, 10)) // 2 < counted[0][3] < len(levels)
     assert counted[1].tolist() == [0, 0, 0, 0]
+
+
+@pytest.mark.parametrize("make", [small_network, three_layers, unheard])
+def test_potentials_wait_for_steps(line_levels: Any, line_bytes: Any, make: Any) -> None:
+    """Asked for right behind a sample, of any number, they are those behind its last step."""
+    net = make()
+    raster = draw_stimulus(random.Random(6), net, 1, 4)["in"]
+    scenario = Scenario.of(net, raster)
+    events = encode_events(raster_to_events(raster), 10)
+    frames = [Frame(Order.RESET, 0), *orders(events, 1)]
+    count = len(net.populations)
+    bits = max(1, (count - 1).bit_length())
+    # The first row of each population, the first's again for one that there is not.
+    for number in range(1 << bits):
+        frames.append(Frame(Order.POTENTIALS, len(frames), bytes([number])))
+    frames.append(Frame(Order.STATUS, len(frames)))
+    levels = line_levels(b"".join(map(order_bytes, frames)), DIVISOR)
+    answers, _ = converse(serial(NetworkTop(net, 2), monitor=True), levels, line_bytes, 9000)
+    assert [each.kind for each in answers][-1] == Answer.STATUS
+    found = [each.payload for each in answers if each.kind == Answer.POTENTIALS]
+    first = [each[0, -1].ravel()[:2].tolist() for each in scenario.membrane]
+    values = [np.frombuffer(each, ">i2").tolist() for each in found]
+    assert values == [first[number if number < count else 0] for number in range(1 << bits)]
+    assert np.any(first)
+
+
+@pytest.mark.parametrize("make", [small_network, one_by_one])
+def test_potentials_of_an_open_step(line_levels: Any, line_bytes: Any, make: Any) -> None:
+    """They would wait for a tick that comes behind them: the order is done, without an answer."""
+    net = make()
+    tick = encode_events([(TICK, 0, 0)], 10)
+    spike = encode_events([(SPIKE, 4, 1)], 10)
+    kinds = [Order.RESET, Order.EVENTS, Order.POTENTIALS, Order.EVENTS, Order.POTENTIALS]
+    payloads = [b"", tick + spike, b"\0", tick, b"\0"]
+    frames = [Frame(*each) for each in zip(kinds, range(5), payloads, strict=True)]
+    levels = line_levels(b"".join(map(order_bytes, frames)), DIVISOR)
+    answers, _ = converse(serial(NetworkTop(net, 2), monitor=True), levels, line_bytes, 3000)
+    answers = [each for each in answers if each.kind != Answer.EVENTS]
+    done = [Answer.DONE] * 4 + [Answer.POTENTIALS]
+    assert [(each.kind, each.number) for each in answers] == list(zip(done, range(5), strict=True))
 
 
 class Deaf(wiring.Component):

@@ -42,7 +42,8 @@ class FrameReceiver(wiring.Component):
     when its checksum is right and its number is the next one; the header and the payload of such a
     frame go on, length and checksum do not. Anything else between delimiters, and a frame for which
     there is no room, is forgotten, and refused: the sender hears which number is expected. Frames
-    of the orders IDENTIFY and RESET are taken whatever their number.
+    of the orders IDENTIFY and RESET are taken whatever their number, and until one has come they
+    alone: who has not heard of a restart must not have the right number by chance.
 
     Takes a byte a cycle, but for a cycle behind a delimiter, and gives one in two cycles.
 
@@ -58,6 +59,8 @@ class FrameReceiver(wiring.Component):
         Bytes of the line.
     broken
         High where a byte was lost on the line or was none; the frame is then refused.
+    forget
+        High where another sender has the line from now on, who begins as after a restart.
     o
         Words of whole frames, header first.
     refused, heard
@@ -68,6 +71,7 @@ class FrameReceiver(wiring.Component):
 
     i: stream.Interface
     broken: Signal
+    forget: Signal
     o: stream.Interface
     refused: Signal
     heard: Signal
@@ -81,6 +85,7 @@ class FrameReceiver(wiring.Component):
             {
                 "i": In(stream.Signature(8)),
                 "broken": In(1),
+                "forget": In(1),
                 "o": Out(stream.Signature(WORD)),
                 "refused": Out(1),
                 "heard": In(1),
@@ -103,7 +108,7 @@ class FrameReceiver(wiring.Component):
         left = Signal(8)
         place = Signal(range(self.depth))
         behind = Signal.like(place)
-        number, restarts = Signal(4), Signal()
+        number, restarts, known = Signal(4), Signal(), Signal()
         bad, escaped = Signal(), Signal()
         tail = Signal(2)
         byte = Signal(8)
@@ -124,10 +129,12 @@ class FrameReceiver(wiring.Component):
             m.d.sync += bad.eq(1)
         with m.If(self.heard):
             m.d.sync += self.refused.eq(0)
+        with m.If(self.forget):
+            m.d.sync += known.eq(0)
         with m.If(ending):
             m.d.sync += [part.eq(_Part.LENGTH), tail.eq(0), bad.eq(0), escaped.eq(0)]
-            with m.If(whole & (restarts | (number == self.expected))):
-                m.d.sync += [base.eq(place), self.expected.eq(number + 1)]
+            with m.If(whole & (restarts | (known & (number == self.expected)))):
+                m.d.sync += [base.eq(place), self.expected.eq(number + 1), known.eq(1)]
             with m.Else():
                 m.d.sync += [place.eq(base), self.refused.eq(1)]
         with m.Elif(self.i.valid):
@@ -153,6 +160,9 @@ class FrameReceiver(wiring.Component):
                 with m.Switch(part):
                     with m.Case(_Part.LENGTH):
                         m.d.sync += [left.eq(byte), part.eq(_Part.HEADER)]
+                        # There is a header at least, without which the reader would lose its way.
+                        with m.If(byte == 0):
+                            m.d.sync += bad.eq(1)
                     with m.Case(_Part.HEADER):
                         kind = byte[4:]
                         restart = (kind == Order.IDENTIFY) | (kind == Order.RESET)

@@ -47,7 +47,9 @@ class FlashLoadedNetwork(wiring.Component):
         self._linked = linked
         self._reader = reader
         pins = {name: reader.signature.members[name] for name in ("sck", "copi", "cs", "cipo")}
-        super().__init__({**linked.signature.members, **pins})
+        members = dict(linked.signature.members)
+        del members["forget"]
+        super().__init__({**members, **pins})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -58,6 +60,9 @@ class FlashLoadedNetwork(wiring.Component):
         for name in ("spike", "error", "loaded"):
             m.d.comb += getattr(self, name).eq(getattr(linked, name))
         m.d.comb += [reader.cipo.eq(self.cipo), reader.stop.eq(linked.loaded)]
+        listens = Signal()
+        m.d.sync += listens.eq(reader.done)
+        m.d.comb += linked.forget.eq(reader.done & ~listens)
         # The last orders are answered when the reader is done already.
         spoken = Signal()
         with m.If(reader.done):

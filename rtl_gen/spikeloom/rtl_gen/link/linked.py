@@ -131,6 +131,8 @@ class LinkedNetwork(wiring.Component):
         Bytes from and to the host.
     broken
         High where a byte was lost on the line; the frame that it belonged to is refused.
+    forget
+        As :class:`~spikeloom.rtl_gen.link.frames.FrameReceiver`'s.
     spike
         High for one cycle for each spike that the network sends.
     error
@@ -148,6 +150,7 @@ class LinkedNetwork(wiring.Component):
     i: stream.Interface
     o: stream.Interface
     broken: Signal
+    forget: Signal
     spike: Signal
     error: Signal
     loaded: Signal
@@ -178,7 +181,8 @@ class LinkedNetwork(wiring.Component):
             {
                 "i": In(stream.Signature(8)),
                 "o": Out(stream.Signature(8)),
-                **{"broken": In(1), "spike": Out(1), "error": Out(1), "loaded": Out(1)},
+                **{"broken": In(1), "forget": In(1)},
+                **{"spike": Out(1), "error": Out(1), "loaded": Out(1)},
             }
         )
 
@@ -197,6 +201,7 @@ class LinkedNetwork(wiring.Component):
         sent = self.network.o.valid & self.network.o.ready
         m.d.comb += [
             frames.broken.eq(self.broken),
+            frames.forget.eq(self.forget),
             self.spike.eq(sent & (self.network.o.p.kind == EventKind.SPIKE)),
             self.error.eq(self.network.error),
         ]
@@ -213,6 +218,12 @@ class LinkedNetwork(wiring.Component):
             top: Any = self.network
             connect(m, self._potentials.probe_o, top.probe_i)
             connect(m, top.probe_o, self._potentials.probe_i)
+            m.d.comb += [
+                self._potentials.taken.eq(top.i.valid & top.i.ready),
+                self._potentials.ends.eq(top.i.p.kind == EventKind.TICK),
+                self._potentials.sent.eq(sent),
+                self._potentials.ended.eq(top.o.p.kind == EventKind.TICK),
+            ]
         in_events = Signal()
         sends = in_events | self._encoder.o.valid
         number = Signal(4)
@@ -226,16 +237,23 @@ class LinkedNetwork(wiring.Component):
 
         A RESET waits while the network sends a frame, which then ends.
         """
-        frames, decoder = self._frames, self._decoder
+        frames, decoder, potentials = self._frames, self._decoder, self._potentials
         phase = Signal(_Phase)
         done = stream.Signature(8).create(path=("done",))
         kind = frames.o.p.byte[4:]
         last_taken = frames.o.valid & frames.o.ready & frames.o.p.last
         m.d.comb += decoder.i.payload.eq(frames.o.p.byte)
         payload = Mux(kind == Order.EVENTS, _Phase.EVENTS, _Phase.SKIP)
-        if self._potentials is not None:
-            m.d.comb += self._potentials.row.payload.eq(frames.o.p.byte)
+        ready = ~decoder.o.valid
+        if potentials is not None:
+            asked = done.payload[4:] == Answer.POTENTIALS
+            m.d.comb += [
+                potentials.row.payload.eq(frames.o.p.byte),
+                potentials.ask.eq((phase == _Phase.ANSWER) & asked),
+            ]
             payload = Mux(kind == Order.POTENTIALS, _Phase.ROW, payload)
+            # Until they are there, steps that are under way must get out.
+            ready = ready & (~asked | potentials.o.valid)
         with m.If(last_taken):
             m.d.sync += phase.eq(_Phase.ANSWER)
         with m.Switch(phase):
@@ -252,13 +270,13 @@ class LinkedNetwork(wiring.Component):
                     frames.o.ready.eq(decoder.i.ready),
                 ]
             with m.Case(_Phase.ROW):
-                if self._potentials is not None:
-                    m.d.comb += self._potentials.row.valid.eq(frames.o.valid)
+                if potentials is not None:
+                    m.d.comb += potentials.row.valid.eq(frames.o.valid)
                 m.d.comb += frames.o.ready.eq(1)
             with m.Case(_Phase.SKIP):
                 m.d.comb += frames.o.ready.eq(1)
             with m.Case(_Phase.ANSWER):
-                m.d.comb += done.valid.eq(~decoder.o.valid)
+                m.d.comb += done.valid.eq(ready)
                 with m.If(done.valid & done.ready):
                     m.d.sync += phase.eq(_Phase.HEADER)
         return done
@@ -271,7 +289,10 @@ class LinkedNetwork(wiring.Component):
             answers[Order.COUNTERS] = Answer.COUNTERS
         found: Value = _code(Answer.DONE)
         for each, answer in answers.items():
-            found = Mux(order == each, _code(answer), found)
+            chosen = order == each
+            if answer is Answer.POTENTIALS and self._potentials is not None:
+                chosen = chosen & ~self._potentials.open
+            found = Mux(chosen, _code(answer), found)
         return found
 
     def _answer(self, m: Module, done: Any, in_events: Signal, number: Signal) -> None:

@@ -15,6 +15,8 @@ COUNTERS = ("events_in", "waits", "events_out", "cycles")
 """What is counted, in the order in which it is sent."""
 
 _COUNTER_BYTES = 4
+_STEP_BITS = 16
+"""Of a counter of steps under way, of which there are some for each population."""
 
 
 def potential_bytes(width: int) -> int:
@@ -34,8 +36,16 @@ class Potentials(wiring.Component):
     -------
     row
         Bytes of what is asked for, the highest first: ``population`` and ``row`` as they lie in
-        the network's ``probe_i``, the population lowest. It is asked for when the first byte of an
-        answer is wanted.
+        the network's ``probe_i``, the population lowest; the first population where there is none
+        of that number.
+    ask
+        High while an answer is wanted. It comes when all steps have ended.
+    taken, ends
+        High where the network takes an event, and where that is a tick.
+    sent, ended
+        The same of what it sends.
+    open
+        High while a step has events and no tick: it could not end before an answer.
     o
         The potentials of all lanes, the lowest lane first; each is sign-extended to whole bytes,
         the highest first.
@@ -44,15 +54,25 @@ class Potentials(wiring.Component):
     """
 
     row: stream.Interface
+    ask: Signal
+    taken: Signal
+    ends: Signal
+    sent: Signal
+    ended: Signal
+    open: Signal
     o: stream.Interface
     probe_o: stream.Interface
     probe_i: stream.Interface
 
     def __init__(self, network: NetworkTop) -> None:
         members = network.signature.members
+        self._populations = len(network.populations)
+        self._settling = network.settling
         super().__init__(
             {
                 "row": In(stream.Signature(8, always_ready=True)),
+                **{name: In(1) for name in ("ask", "taken", "ends", "sent", "ended")},
+                "open": Out(1),
                 "o": Out(stream.Signature(WORD)),
                 "probe_o": members["probe_i"].flip(),
                 "probe_i": members["probe_o"].flip(),
@@ -64,13 +84,16 @@ class Potentials(wiring.Component):
         shape: Any = self.probe_i.p.shape()
         width = Shape.cast(shape.elem_shape).width
         length = potential_bytes(width)
-        asked, waiting = Signal(Shape.cast(self.probe_o.p.shape()).width), Signal()
+        asked: Any = Signal(self.probe_o.p.shape())
+        waiting = Signal()
         place = Signal(range(shape.length * length))
         with m.If(self.row.valid):
-            m.d.sync += asked.eq((asked << 8) | self.row.payload)
+            m.d.sync += Value.cast(asked).eq((Value.cast(asked) << 8) | self.row.payload)
+        exists = asked.population < self._populations
         m.d.comb += [
-            Value.cast(self.probe_o.payload).eq(asked),
-            self.probe_o.valid.eq(self.o.ready & ~waiting & ~self.probe_i.valid),
+            self.probe_o.p.row.eq(asked.row),
+            self.probe_o.p.population.eq(Mux(exists, asked.population, 0)),
+            self.probe_o.valid.eq(self.ask & self._settled(m) & ~waiting & ~self.probe_i.valid),
         ]
         with m.If(self.probe_o.valid & self.probe_o.ready):
             m.d.sync += waiting.eq(1)
@@ -92,6 +115,23 @@ class Potentials(wiring.Component):
                 m.d.comb += self.probe_i.ready.eq(1)
                 m.d.sync += waiting.eq(0)
         return m
+
+    def _settled(self, m: Module) -> Value:
+        """Whether no step is under way; knows, too, which one has begun and does not end."""
+        begun = self.taken & self.ends
+        over = self.sent & self.ended
+        steps = Signal(_STEP_BITS)
+        m.d.sync += steps.eq(steps + begun - over)
+        with m.If(self.taken):
+            m.d.sync += self.open.eq(~self.ends)
+        if not self._settling:
+            return steps == 0
+        still = Signal(range(self._settling + 1))
+        with m.If(self.taken | self.sent):
+            m.d.sync += still.eq(0)
+        with m.Elif(still != self._settling):
+            m.d.sync += still.eq(still + 1)
+        return (steps == 0) & (still == self._settling)
 
 
 class Counters(wiring.Component):

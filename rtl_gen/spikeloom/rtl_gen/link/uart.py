@@ -26,16 +26,20 @@ def uart_divisor(clock: float, baud: float) -> int:
     Raises
     ------
     ValueError
-        If a bit would have less than 8 cycles, or its length would be more than 2 % off.
+        If a bit would have less than 8 cycles, or its length would be more than 1 % off: half of
+        what the receiver stands, the other half is the other side's.
     """
     if not (clock > 0 and baud > 0):
         raise ValueError(f"clock and baud must be positive, not {clock!r} and {baud!r}")
     divisor = round(clock / baud)
     if divisor < LEAST_DIVISOR:
-        raise ValueError(f"baud must be at most clock / {LEAST_DIVISOR}, not {baud!r} of {clock!r}")
-    if abs(divisor * baud / clock - 1) > 0.02:
         raise ValueError(
-            f"baud must divide the clock to within 2 %, not {baud!r} of {clock!r}:"
+            f"baud must be at most 1/{LEAST_DIVISOR} of the clock, {clock / LEAST_DIVISOR:.0f} of"
+            f" {clock / 1e6:g} MHz, not {baud!r}"
+        )
+    if abs(divisor * baud / clock - 1) > 0.01:
+        raise ValueError(
+            f"baud must be within 1 % of what {clock / 1e6:g} MHz can be divided to, not {baud!r}:"
             f" the nearest is {clock / divisor:.0f}"
         )
     return divisor
