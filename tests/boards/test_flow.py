@@ -291,6 +291,18 @@ def test_weights_to_be_loaded(dense_network, tmp_path: Path, request) -> None:
         build(NetworkTop(other, 1, WeightStore.SPRAM), BOARD, result.folder)
 
 
+@pytest.mark.parametrize("name", ["top.il", "top.json", "link.json"])
+def test_what_is_made_of_a_build_must_be_whole(icebreaker, tmp_path: Path, name: str) -> None:
+    """A file that is gone or is another makes the whole build none."""
+    for each, data in snapshot(icebreaker.folder).items():
+        (tmp_path / each).write_bytes(data)
+    assert flow._load(tmp_path, icebreaker.inputs) is not None
+    (tmp_path / name).write_bytes(b"another")
+    assert flow._load(tmp_path, icebreaker.inputs) is None
+    (tmp_path / name).unlink()
+    assert flow._load(tmp_path, icebreaker.inputs) is None
+
+
 def test_damaged_build_is_built_again(built_quickly, network, tmp_path: Path) -> None:
     """And the second build is the first's equal, bit for bit."""
     result = built_quickly[0]

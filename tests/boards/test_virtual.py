@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -13,11 +14,12 @@ import pytest
 import serial
 from amaranth.hdl import Elaboratable
 from flash_player import FlashPlayer, answer, transfer
+from link_parts import BROKEN, fuzz, good_order
 
 from spikeloom.boards import virtual
 from spikeloom.boards.board import BOARDS
 from spikeloom.boards.tools import YOSYS, find_flow_tools
-from spikeloom.boards.top import BoardTop
+from spikeloom.boards.top import BoardTop, HostLink
 from spikeloom.boards.virtual import MissingToolError, VirtualBoard, compile_virtual
 from spikeloom.reference.events import TICK, events_to_raster, raster_to_events
 from spikeloom.reference.link_codec import decode_events, encode_events
@@ -157,6 +159,25 @@ def test_garbage_is_nothing(network, icebreaker: VirtualBoard) -> None:
         assert host.ask(Frame(Order.IDENTIFY, 0), Answer.IDENTITY).payload[0] == 1
         assert np.array_equal(host.run(SPIKES), golden(network))
         assert board.status().bytes_in > len(garbage)
+
+
+def test_nonsense_is_nothing(network, icebreaker: VirtualBoard) -> None:
+    """Some of what the benchmark sends: each burst is followed by answers, and the spikes stay."""
+    known = identity(NetworkTop(network, 1))
+    with icebreaker.run() as board:
+        assert fuzz(board, random.Random(5), 600, known) == 0
+        with Host(board.path) as host:
+            assert np.array_equal(host.run(SPIKES), golden(network))
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_nonsense_is_noticed(kind: str) -> None:
+    """The golden reader takes nothing of what is broken, and all of what is whole."""
+    rng, reader = random.Random(6), FrameReader(4096, orders=True)
+    wire = b"".join(BROKEN[kind](rng, bytearray(good_order(rng))) for _ in range(200))
+    frames = list(reader.feed(wire))
+    assert (len(frames), reader.broken) == ((200, 0) if kind == "whole" else (0, reader.broken))
+    assert kind == "whole" or reader.broken >= 150
 
 
 def test_nothing_is_lost_while_the_host_does_not_read(network, icebreaker: VirtualBoard) -> None:
@@ -313,6 +334,13 @@ def test_flash_of_a_netlist(tmp_path: Path) -> None:
 def test_flash_without_pins(icebreaker: VirtualBoard) -> None:
     with pytest.raises(ValueError, match=r"^a design must have pins to a flash for x to be read$"):
         icebreaker.run(flash=Path("x"))
+
+
+def test_no_serial_line(network, tmp_path: Path) -> None:
+    top = BoardTop(NetworkTop(network, 1), BOARDS["icebreaker"], link=HostLink(spi=True))
+    folder = write_build(top, "icebreaker", tmp_path / "build")
+    with pytest.raises(ValueError, match=r"build must have a serial line to be run without a bo"):
+        compile_virtual(folder, tmp_path / "out")
 
 
 def test_netlist_without_models(tmp_path: Path) -> None:
