@@ -22,6 +22,12 @@ def pytest_report_header() -> str:
     return f"seeds: fixed in each test; hypothesis profile {profile!r}: {examples}"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--cases", type=int, help="random cases of networks in each simulator (default: a few)"
+    )
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """Folder of the large data sets: ``SPIKELOOM_SHARED``, else ``shared`` beside the checkout."""

