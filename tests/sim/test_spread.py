@@ -1,0 +1,50 @@
+"""Tasks in processes of their own, and on Dask's workers."""
+
+import os
+import sys
+from functools import partial
+from pathlib import Path
+
+import pytest
+from spread_tasks import note, square
+
+from spikeloom.sim.runner import SimulationError
+from spikeloom.sim.spread import spread
+
+
+@pytest.mark.parametrize("jobs", [1, 3])
+def test_results_and_their_places(jobs: int) -> None:
+    found = dict(spread([partial(square, n) for n in range(7)], jobs=jobs))
+    assert {place: value for place, (value, _) in found.items()} == {n: n * n for n in range(7)}
+    processes = {process for _, process in found.values()}
+    assert os.getpid() not in processes
+    assert len(processes) <= jobs
+
+
+def test_an_error_ends_them(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"^three is wrong$"):
+        list(spread([partial(note, tmp_path, n) for n in range(200)]))
+    assert {"0", "1", "2"} <= set(os.listdir(tmp_path))
+    assert len(os.listdir(tmp_path)) < 199
+
+
+def test_nothing_to_do() -> None:
+    assert list(spread([])) == []
+
+
+def test_no_dask(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(SimulationError, match=r"^Dask is not there; to get it, type: pip install"):
+        list(spread([], scheduler="tcp://127.0.0.1:1"))
+
+
+def test_dask() -> None:
+    distributed = pytest.importorskip("distributed")
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None
+    ) as cluster:
+        found = dict(
+            spread([partial(square, n) for n in range(7)], scheduler=cluster.scheduler_address)
+        )
+    assert {place: value for place, (value, _) in found.items()} == {n: n * n for n in range(7)}
+    assert os.getpid() not in {process for _, process in found.values()}
