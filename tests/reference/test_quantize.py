@@ -628,40 +628,6 @@ def test_wrong_fit_of_the_second_layer() -> None:
         quantize(float_stack(layers))
 
 
-@pytest.mark.parametrize(
-    ("options", "rule"),
-    [
-        ({"weight_width": 1}, "weight_width must be 2 to 16, not 1"),
-        ({"weight_width": 17}, "weight_width must be 2 to 16, not 17"),
-        ({"state_width": 3}, "state_width must be 4 to 32, not 3"),
-        ({"state_width": 33}, "state_width must be 4 to 32, not 33"),
-        ({"state_fraction": -1}, "state_fraction must be 0 to 24, not -1"),
-        ({"state_fraction": 25}, "state_fraction must be 0 to 24, not 25"),
-        ({"decay_fraction": 0}, "decay_fraction must be 1 to 16, not 0"),
-        ({"decay_fraction": 17}, "decay_fraction must be 1 to 16, not 17"),
-        ({"percentile": 0}, "percentile must be above 0 and up to 100, not 0"),
-        ({"percentile": 100.5}, "percentile must be above 0 and up to 100, not 100.5"),
-        ({"percentile": math.nan}, "percentile must be above 0 and up to 100, not nan"),
-    ],
-)
-def test_precision_wrong_value(options: dict[str, Any], rule: str) -> None:
-    with pytest.raises(ValueError, match=rf"^{rule}$"):
-        Precision(**options)
-
-
-@pytest.mark.parametrize(
-    "name", ["weight_width", "state_width", "state_fraction", "decay_fraction"]
-)
-def test_precision_wrong_kind(name: str) -> None:
-    with pytest.raises(TypeError, match=rf"^{name} must be an integer, not 8\.0$"):
-        Precision(**{name: 8.0})  # type: ignore[arg-type]
-
-
-def test_precision_wrong_scale() -> None:
-    with pytest.raises(TypeError, match=r"^scale must be a Scale, not 'layer'$"):
-        Precision(scale="layer")  # type: ignore[arg-type]
-
-
 def test_wrong_decay() -> None:
     """Forward Euler with a step longer than the time constant has a negative factor."""
     neuron = FloatNeuron(profile=Profile(name="euler", dt=2.0), v_th=1.0)
