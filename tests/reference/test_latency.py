@@ -230,3 +230,22 @@ def test_stop_is_of_integers() -> None:
     for name in ("steps", "margin"):
         with pytest.raises(TypeError, match=f"^{name} must be an integer, not 2.0$"):
             EarlyStop(**({"steps": 4, "margin": 1} | {name: 2.0}))  # type: ignore[arg-type]
+
+
+@given(st.integers(0, 2**32), st.integers(1, 4), st.integers(1, 4), st.integers(1, 3))
+def test_operations_are_events_on_weights(seed: int, inputs: int, size: int, steps: int) -> None:
+    rng = np.random.default_rng(seed)
+    weight = rng.integers(-1, 2, (inputs, size))
+    neurons = NeuronConfig(size=size, state=QFormat(word_length=8), current_width=8, threshold=5)
+    one = FixedPopulation(
+        shape=(size,),
+        neurons=neurons,
+        connections=(Connection(source="input", maps=(Dense(weight),)),) * 2,
+    )
+    network = FixedNetwork({"input": FixedInput(shape=(inputs,))}, {"a": one}, {"o": "a"}, "test")
+    events = rng.integers(0, 9, (steps, inputs))
+    expected = [
+        2 * sum(int(n) * sum(w != 0 for w in row) for n, row in zip(step, weight, strict=True))
+        for step in events
+    ]
+    assert synaptic_operations(network, {"input": events}).tolist() == expected

@@ -2,11 +2,14 @@
 
 import math
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from spikeloom.reference.ann import dense_ann
 from spikeloom.reference.calibrate import Conversion, Normalisation
@@ -23,7 +26,7 @@ from spikeloom.reference.network import (
 )
 from spikeloom.reference.neuron_fixed import DecayRule, Emission, SynapseConfig
 from spikeloom.reference.neuron_float import FloatNeuron
-from spikeloom.reference.neuron_rounding import DECAY_RULES, quantize_neurons
+from spikeloom.reference.neuron_rounding import DECAY_RULES, nearest, quantize_neurons
 from spikeloom.reference.nir_import import read_nir
 from spikeloom.reference.nir_network import network_of
 from spikeloom.reference.precision import Precision, Scale
@@ -682,3 +685,10 @@ def test_wrong_profiles() -> None:
     message = r"^all populations must have one profile, not a, b$"
     with pytest.raises(ValueError, match=message):
         quantize(float_stack(layers))
+
+
+@given(st.floats(-(2.0**50), 2.0**50))
+def test_nearest(real: float) -> None:
+    """Ties to even, as Python rounds fractions; beyond 48 bits the ends of the word."""
+    assert nearest(real) == min(max(round(Fraction(real)), -(2**47)), 2**47 - 1)
+    assert nearest([[0.5, 1.5, -0.5]]).tolist() == [[0, 2, 0]]
