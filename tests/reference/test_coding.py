@@ -115,3 +115,62 @@ def test_wrong_values_to_encode(coding: Coding) -> None:
 def test_wrong_steps_to_encode(coding: Coding) -> None:
     with pytest.raises(ValueError, match=r"^steps must be positive, not 0$"):
         encode([[0.5]], 0, coding)
+
+
+@given(st.integers(1, 12), st.lists(st.integers(0, 64), min_size=1, max_size=4), st.integers(0, 5))
+def test_encode_is_value_by_value(steps: int, parts: list[int], seed: int) -> None:
+    """Of 64 parts a number, which floats hold exactly."""
+    values = [part / 64 for part in parts]
+    first = encode([values], steps, Coding.FIRST_SPIKE)
+    for k, part in enumerate(parts):
+        before_the_end = round(Fraction(part * steps, 64))
+        expected = [int(before_the_end == steps - t) for t in range(steps)]
+        assert first[0, :, k].tolist() == expected
+    # Each sample has a chance of its own, whichever come with it.
+    together = encode([values] * 3, steps, Coding.BERNOULLI, seed=seed, first=2)
+    for k in range(3):
+        alone = encode([values], steps, Coding.BERNOULLI, seed=seed, first=2 + k)
+        assert np.array_equal(alone[0], together[k])
+
+
+def test_chance_differs_from_sample_to_sample_and_seed_to_seed() -> None:
+    values = np.full((2, 64), 0.5)
+    one = encode(values, 9, Coding.BERNOULLI)
+    assert not np.array_equal(one[0], one[1])
+    assert not np.array_equal(one, encode(values, 9, Coding.BERNOULLI, seed=1))
+    assert not np.array_equal(one, encode(values, 9, Coding.BERNOULLI, first=1))
+    # Without a word about it they are the first samples of the seed 0.
+    assert np.array_equal(one, encode(values, 9, Coding.BERNOULLI, seed=0, first=0))
+
+
+def test_bernoulli_is_no_likelier_than_its_number() -> None:
+    """The generator's very numbers as probabilities: none of them is below itself."""
+    chance = np.random.default_rng([0, 0]).random((1, 50))
+    assert not encode(chance, 1, Coding.BERNOULLI).any()
+    assert encode(np.nextafter(chance, 2), 1, Coding.BERNOULLI).all()
+
+
+@pytest.mark.parametrize("shape", [(), (2,), (2, 3), (2, 3, 4)])
+@pytest.mark.parametrize("coding", Coding)
+def test_encode_keeps_the_shape(coding: Coding, shape: tuple[int, ...]) -> None:
+    values = np.random.default_rng(0).random((5, *shape))
+    assert encode(values, 7, coding).shape == (5, 7, *shape)
+
+
+def test_wrong_value_is_the_first_that_is_outside() -> None:
+    """Beside the ends of the range, which are inside."""
+    for wrong in (1.5, -0.5):
+        with pytest.raises(ValueError, match=rf"^values must be 0 to 1, but one is {wrong}; "):
+            rate_code([[0.0, 1.0, wrong, 7.0]], 4)
+
+
+@pytest.mark.parametrize("shape", [(), (3,), (1, 2, 3)])
+def test_wrong_shape(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=r"^values must be of shape \(samples, inputs\), not "):
+        rate_code(np.zeros(shape), 4)
+
+
+def test_wrong_kind_of_steps() -> None:
+    for coding in Coding:
+        with pytest.raises(TypeError, match=r"^steps must be an integer, not 4\.0$"):
+            encode([[0.5]], 4.0, coding)  # type: ignore[arg-type]

@@ -5,6 +5,8 @@ from unittest.mock import patch
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from spikeloom.reference import exact_product
 from spikeloom.reference.dense import FixedDense, fixed_stack
@@ -101,3 +103,85 @@ def test_streamed_runs_are_whole_runs() -> None:
     for chunk in (1, 7, 50):
         chunks = (raster[k : k + chunk] for k in range(0, 50, chunk))
         assert np.array_equal(np.concatenate(list(count_outputs(network, chunks))), plain.counts)
+
+
+@given(
+    st.integers(0, 2**32),
+    st.sampled_from([1, 2, MOST_COUNT, MOST_COUNT + 1, 255]),
+    st.sampled_from([1, 7, 127, 4095, 4096, 32767]),
+    st.sampled_from([LEAST_ROWS - 1, LEAST_ROWS, LEAST_ROWS + 1, 2 * LEAST_ROWS]),
+)
+def test_any_weights(seed: int, most: int, largest: int, inputs: int) -> None:
+    """Counts and weights at the ends of their ranges more often than not."""
+    rng = np.random.default_rng(seed)
+    weight = rng.choice([-largest, 0, largest, 1], (inputs, 2))
+    rows = int(rng.integers(1, 80))
+    counts = rng.choice([0, most], (rows, inputs)).astype(np.uint8)
+    counts[:, : rng.integers(0, inputs)] = 0
+    assert is_exact(weight, counts, most)
+
+
+def test_blocks_are_the_fewest() -> None:
+    """A field holds magnitudes up to 4095, times the largest count, of each neuron."""
+    for most in (1, 5, 15):
+        whole = 4095 // most
+        weight = np.array([[whole - 1, 0], [-1, -whole], [1, 0], [0, 1], [0, -whole]])
+        # The third input would overflow the first neuron, the fifth the second.
+        assert [(start, stop) for start, stop, _ in exact_product._blocks(weight, most)] == [
+            (0, 2),
+            (2, 4),
+            (4, 5),
+        ]
+        assert [low.tolist() for _, _, low in exact_product._blocks(weight, most)] == [
+            [-most, -whole * most],
+            [0, 0],
+            [0, -whole * most],
+        ]
+
+
+@pytest.mark.parametrize(
+    ("rows", "inputs", "most", "largest", "packs"),
+    [
+        (LEAST_ROWS, LEAST_ROWS, 1, 1, True),
+        (LEAST_ROWS - 1, LEAST_ROWS, 1, 1, False),
+        (LEAST_ROWS, LEAST_ROWS - 1, 1, 1, False),
+        (LEAST_ROWS, LEAST_ROWS, 15, 1, True),
+        (LEAST_ROWS, LEAST_ROWS, 16, 1, False),
+        # A single weight that fills a field, and one that overflows it, however sparse they are.
+        (LEAST_ROWS, LEAST_ROWS, 15, 273, True),
+        (LEAST_ROWS, LEAST_ROWS, 15, 274, False),
+        (LEAST_ROWS, LEAST_ROWS, 1, 4095, True),
+        (LEAST_ROWS, LEAST_ROWS, 1, 4096, False),
+    ],
+)
+def test_when_it_packs(rows: int, inputs: int, most: int, largest: int, packs: bool) -> None:
+    weight = np.zeros((inputs, 1), dtype=np.int64)
+    weight[inputs // 2] = -largest
+    counts = np.full((rows, inputs), most, dtype=np.uint8)
+    with patch.object(
+        ExactProduct, "_multiply", autospec=True, side_effect=ExactProduct._multiply
+    ) as multiply:
+        assert np.all(ExactProduct(weight, most)(counts) == -largest * most)
+    assert multiply.called is packs
+
+
+def test_most_blocks_that_pack() -> None:
+    """127 blocks of the largest sums, in both rows: what they add up to fits 32 bits."""
+    for blocks, packs in ((127, True), (128, False)):
+        weight = np.zeros((LEAST_ROWS * blocks, 2), dtype=np.int64)
+        weight[::LEAST_ROWS] = [4095, -4095]
+        counts = np.ones((LEAST_ROWS, len(weight)), dtype=np.uint8)
+        product = ExactProduct(weight, 1)
+        assert bool(product._blocks) is packs
+        assert product(counts).tolist() == [[4095 * blocks, -4095 * blocks]] * LEAST_ROWS
+
+
+@pytest.mark.parametrize("total", [2**24 - 1, 2**24])
+def test_precision_follows_the_largest_sum(total: int) -> None:
+    """Beyond 24 bits single precision would lose the last place."""
+    weight = np.array([[total - 1], [1]])
+    product = ExactProduct(weight, 1)
+    assert product.kind is (np.float32 if total < 2**24 else np.float64)
+    assert product(np.array([[1, 1], [1, 0]])).tolist() == [[total], [total - 1]]
+    weight = np.array([[2**23], [2**23 - 1], [2]])
+    assert ExactProduct(weight, 1)(np.ones((1, 3), int)).item() == 2**24 + 1

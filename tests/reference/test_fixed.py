@@ -9,7 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spikeloom.reference.fixed import Overflow, QFormat, Rounding, shift_right, signed_width
+from spikeloom.reference.fixed import (
+    Overflow,
+    QFormat,
+    Rounding,
+    exact_integer,
+    exact_integers,
+    shift_right,
+    signed_width,
+)
 
 ROUND = {
     Rounding.FLOOR: math.floor,
@@ -260,3 +268,72 @@ def test_wrong_rounding() -> None:
 def test_wrong_overflow() -> None:
     with pytest.raises(TypeError, match=r"^overflow must be an Overflow, not 'wrap'$"):
         QFormat(word_length=8, overflow="wrap")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("rounding", Rounding)
+def test_short_integers_stay_short(rounding: Rounding) -> None:
+    """Where a sum with one of as many bits fits 32; a step of many neurons is faster by that."""
+    ends = [2**30 - 1, -(2**30)]
+    for values, bits, short in (
+        (ends, 1, True),
+        (ends, 30, True),
+        (ends, 31, False),
+        ([2**30], 1, False),
+        ([-(2**30) - 1], 1, False),
+        ([], 30, True),
+    ):
+        given = np.array(values, dtype=np.int32)
+        assert shift_right(given, bits, rounding).dtype == (np.int32 if short else np.int64)
+        for overflow in Overflow:
+            word = QFormat(word_length=bits + 1, overflow=overflow)
+            kind = np.int32 if short and bits < 30 else np.int64
+            assert word.fit(given).dtype == kind
+        assert shift_right(given.astype(np.int16), bits, rounding).dtype == np.int64
+
+
+@given(st.integers(-(2**63), 2**63 - 1))
+def test_exact_integer(value: int) -> None:
+    for each in (value, np.int64(value)):
+        assert exact_integer("it", each) == value
+        assert type(exact_integer("it", each)) is int
+
+
+@pytest.mark.parametrize("value", [1.0, np.float64(1), True, np.bool_(True), "1", None, [1]])
+def test_exact_integer_wrong_kind(value: object) -> None:
+    with pytest.raises(TypeError, match=r"^it must be an integer, not "):
+        exact_integer("it", value)
+
+
+def test_exact_integers() -> None:
+    for values, expected in (
+        ([1, -2], [1, -2]),
+        (np.array([[200]], np.uint8), [[200]]),
+        ([True, False], [1, 0]),
+        ([], []),
+        (np.zeros((0, 2)), []),
+        (7, 7),
+    ):
+        found = exact_integers("they", values)
+        assert found.dtype == np.int64
+        assert found.tolist() == expected
+
+
+@pytest.mark.parametrize("values", [[1.0], ["1"], [None], 0.5, np.array([1j])])
+def test_exact_integers_wrong_kind(values: object) -> None:
+    with pytest.raises(TypeError, match=r"^they must hold integers, not "):
+        exact_integers("they", values)  # type: ignore[arg-type]
+
+
+magnitudes = st.floats(1e-200, 1e200, exclude_min=True)
+
+
+@given(st.one_of(magnitudes, magnitudes.map(lambda x: -x), st.just(0.0)), st.integers(-80, 80))
+def test_quantize_largest(real: float, bits: int) -> None:
+    """Refused exactly from ``2**62`` units on; a small word saturates before."""
+    word = QFormat(word_length=8, fraction_bits=bits)
+    units = Fraction(real) * Fraction(2) ** bits
+    if abs(units) >= 2**62:
+        with pytest.raises(ValueError, match=r"^values must be below 2\*\*62 in units of the last"):
+            word.quantize(real)
+    else:
+        assert word.quantize(real) == min(max(math.floor(units), -128), 127)

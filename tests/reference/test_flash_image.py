@@ -4,6 +4,8 @@ import random
 from itertools import pairwise
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from spikeloom.reference.flash_image import FLASH_BYTES, flash_image, weight_frames
 from spikeloom.reference.link_frames import FrameReader, Order
@@ -46,3 +48,22 @@ def test_larger_than_the_flash() -> None:
         flash_image(b"", b"abc", 8, length - 1)
     with pytest.raises(ValueError, match=rf"^the image must fit the flash's {FLASH_BYTES} bytes"):
         flash_image(b"", b"abc", FLASH_BYTES - 3)
+
+
+def test_address_of_three_bytes() -> None:
+    assert FLASH_BYTES == 0x100_0000
+
+
+@given(st.binary(max_size=9), st.binary(max_size=600), st.integers(0, 12))
+def test_everything_is_where_it_belongs(bitstream: bytes, weights: bytes, offset: int) -> None:
+    if len(bitstream) > offset:
+        with pytest.raises(ValueError, match=r"^the bitstream must end before the weights at "):
+            flash_image(bitstream, weights, offset)
+        return
+    image = flash_image(bitstream, weights, offset)
+    assert image.startswith(bitstream)
+    assert set(image[len(bitstream) : offset]) <= {0xFF}
+    _, *events = FrameReader(1000, orders=True).feed(image[offset:])
+    assert b"".join(each.payload for each in events) == weights
+    assert [each.number for each in events] == [k % 16 for k in range(len(events))]
+    assert all(len(each.payload) == 254 for each in events[:-1])

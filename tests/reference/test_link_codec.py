@@ -5,7 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spikeloom.reference.link_codec import decode_events, encode_events, event_bytes
+from spikeloom.reference.link_codec import (
+    decode_events,
+    encode_events,
+    encode_numbers,
+    event_bytes,
+)
 
 
 def naive_decode(data: bytes, size: int, max_count: int) -> list[list[int]]:
@@ -148,3 +153,122 @@ def test_wrong_size_and_max_count(name: str) -> None:
 def test_wrong_events(event, message: str) -> None:
     with pytest.raises(ValueError, match=f"^{message}$"):
         encode_events(np.array([(0, 1, 1), event]), 64)
+
+
+@st.composite
+def maps_and_events(draw):
+    """A source of one to three dimensions, its counts, room below the kind, and events."""
+    shape = tuple(draw(st.lists(st.integers(1, 9), min_size=1, max_size=3)))
+    most, least = draw(st.integers(1, 300)), draw(st.sampled_from([0, 0, -1, -2, -128, -129, -300]))
+    room = draw(st.integers(0, 40))
+    address = st.integers(0, int(np.prod(shape)) - 1)
+    # Counts repeat, as those of spikes do.
+    count = st.one_of(st.just(most), st.integers(least, most))
+    events = draw(st.lists(st.tuples(st.sampled_from([0, 0, 0, 1, 2, 3]), address, count)))
+    return shape, most, least, room, events
+
+
+def naive_encode(shape, most: int, least: int, room: int, events) -> bytes:
+    """Bit by bit: coordinates side by side, in the fewest bits that hold them, the count last."""
+    width = 1
+    while not -(1 << width - 1) <= least <= most < 1 << width - 1 if least else most >> width:
+        width += 1
+    coordinates = [max(1, len(f"{size - 1:b}")) for size in shape]
+    room = max(room, sum(coordinates) + width)
+    last, data = (None, 0, None), []
+    for kind, flat, count in events:
+        bits = ""
+        for size, field in zip(reversed(shape), reversed(coordinates), strict=True):
+            bits = f"{flat % size:0{field}b}" + bits
+            flat //= size
+        address = int(bits, 2)
+        whole = f"{kind:02b}" + (bits + f"{count % (1 << width):0{width}b}").zfill(room)
+        whole = whole.zfill(-(-len(whole) // 7) * 7)
+        if kind == 0 and last[0] == 0 and last[2] == count and 0 <= address - last[1] <= 127:
+            data.append(address - last[1])
+        else:
+            digits = [int(whole[k : k + 7], 2) for k in range(0, len(whole), 7)]
+            data += [digits[0] + 128, *digits[1:]]
+        last = (kind, address, count)
+    return bytes(data)
+
+
+@given(maps_and_events())
+def test_wire_is_the_naive_one(case) -> None:
+    shape, most, least, room, events = case
+    size = shape if len(shape) > 1 else shape[0]
+    data = encode_events(events, size, most, least, room)
+    assert data == naive_encode(*case)
+    assert decode_events(data, size, most, least, room).tolist() == [list(each) for each in events]
+    one = encode_events([(1, 0, 0)], size, most, least, room)
+    assert len(one) == event_bytes(size, most, least, room)
+
+
+@pytest.mark.parametrize(
+    ("options", "length"),
+    [
+        # 2 bits of kind, at least 1 of address, and the count's.
+        ({"size": 1}, 1),
+        ({"size": 16}, 1),
+        ({"size": 17}, 2),
+        ({"size": 16, "max_count": 2}, 2),
+        ({"size": (4, 4)}, 1),
+        ({"size": (3, 5)}, 2),
+        ({"size": (1, 1, 1, 1)}, 1),
+        ({"size": 16, "least": 1}, 1),
+        ({"size": 16, "least": -1}, 2),
+        ({"size": 8, "least": -2}, 1),
+        ({"size": 8, "least": -3}, 2),
+        ({"size": 8, "max_count": 2, "least": -2}, 2),
+        ({"size": 1, "room": 5}, 1),
+        ({"size": 1, "room": 6}, 2),
+        ({"size": 1, "room": 12}, 2),
+        ({"size": 1, "room": 13}, 3),
+    ],
+)
+def test_event_bytes(options, length: int) -> None:
+    assert event_bytes(**options) == length
+
+
+@given(st.integers(1, 56), st.data())
+def test_encode_numbers(bits: int, data) -> None:
+    """In base 128, the highest digit first and marked."""
+    numbers = data.draw(st.lists(st.integers(0, (1 << bits) - 1)))
+    expected = []
+    for number in numbers:
+        digits = [number // 128**k % 128 for k in range(8) if 7 * k < bits]
+        expected += [*digits[:-1], digits[-1] + 128][::-1]
+    assert list(encode_numbers(np.array(numbers, dtype=np.int64), bits)) == expected
+
+
+@pytest.mark.parametrize(
+    ("event", "rule"),
+    [
+        ((0, 14, 0), None),
+        ((3, 0, 7), None),
+        ((0, 0, -8), None),
+        ((0, 15, 0), "address must be 0 to 14, but one is 15"),
+        ((0, -1, 0), "address must be 0 to 14, but one is -1"),
+        ((0, 0, 8), "count must be -8 to 7, but one is 8"),
+        ((0, 0, -9), "count must be -8 to 7, but one is -9"),
+        ((4, 0, 0), "kind must be 0 to 3, but one is 4"),
+    ],
+)
+def test_wrong_events_of_a_map(event, rule: str | None) -> None:
+    """Of 3 by 5 places there are 15, though 4 bits would name 16; of a count the whole word."""
+    if rule is None:
+        assert decode_events(encode_events([event], (3, 5), 5, -8), (3, 5), 5, -8)[0].tolist() == [
+            *event
+        ]
+        return
+    with pytest.raises(ValueError, match=rf"^{rule}$"):
+        encode_events([event], (3, 5), 5, -8)
+
+
+def test_a_flat_source_takes_what_its_bits_name() -> None:
+    """Whether its size is a number or a shape of one."""
+    for size in (5, (5,)):
+        data = encode_events([(0, 7, 1)], size)
+        assert decode_events(data, size).tolist() == [[0, 7, 1]]
+        with pytest.raises(ValueError, match=r"^address must be 0 to 7, but one is 8$"):
+            encode_events([(0, 8, 1)], size)

@@ -148,6 +148,14 @@ def test_convolution(seed: int, rank: int) -> None:
     assert real.tolist() == expected.tolist()
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_convolution_over_three_dimensions(seed: int) -> None:
+    rng = random.Random(seed)
+    each = random_convolution(rng, 3)
+    x = integers(rng, each.shape)
+    assert each.apply(x[None])[0].tolist() == naive_convolution(each, x).tolist()
+
+
 def test_convolution_of_many_samples_stays_small(monkeypatch: pytest.MonkeyPatch) -> None:
     """200 samples, unfolded to 50,176 numbers each, would be 80 MB; 12 of them at a time are 5."""
     rng = np.random.default_rng(4)

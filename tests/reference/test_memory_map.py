@@ -5,6 +5,8 @@ from itertools import product
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from spikeloom.reference.memory_map import Layout, dense_rows
 
@@ -101,3 +103,14 @@ def test_dense_rows(inputs: int, shape: tuple[int, ...], lanes: int) -> None:
         for source in range(inputs)
     ]
     assert dense_rows(weight, Layout(shape, lanes)).tolist() == expected
+
+
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=3), st.integers(1, 9), st.data())
+def test_every_layout(sizes: list[int], lanes: int, data: st.DataObject) -> None:
+    shape, layout = tuple(sizes), Layout(tuple(sizes), lanes)
+    assert layout.neurons.tolist() == cells(shape, lanes)
+    count = math.prod(shape)
+    values = data.draw(st.lists(st.integers(-(1 << 62), 1 << 62), min_size=count, max_size=count))
+    rows = layout.by_row(values)
+    assert rows.tolist() == [[values[n] if n >= 0 else 0 for n in row] for row in layout.neurons]
+    assert layout.from_rows(rows).tolist() == values

@@ -20,6 +20,7 @@ from spikeloom.reference.network import (
     FloatNetwork,
     FloatPopulation,
     LateBias,
+    check_weight,
     schedule,
 )
 from spikeloom.reference.neuron_fixed import Emission, NeuronConfig
@@ -656,3 +657,53 @@ def test_float_network_wrong_topology() -> None:
     one = FloatPopulation(shape=(1,), neuron=NEURON, connections=(Connection(source="a", maps=()),))
     with pytest.raises(ValueError, match=r"^a loop must have a delay, but 'a' is in one$"):
         FloatNetwork({"in": (1,)}, {"a": one}, {"out": "a"})
+
+
+@given(st.lists(st.integers(-(2**16), 2**16)), st.integers(2, 16))
+def test_check_weight(values: list[int], width: int) -> None:
+    """Two's complement: one more below 0 than above."""
+    weight = np.array(values, dtype=np.int64)
+    if all(-(2**width) <= 2 * value < 2**width for value in values):
+        check_weight(weight, width)
+    else:
+        with pytest.raises(ValueError, match=rf"^weight must fit {width} bits, "):
+            check_weight(weight, width)
+
+
+@pytest.mark.parametrize("kind", [np.float64, np.bool_, np.complex128, object])
+def test_check_weight_wrong_kind(kind: type) -> None:
+    with pytest.raises(TypeError, match=r"^weight must hold integers, not "):
+        check_weight(np.ones(2, dtype=kind), 8)
+
+
+@given(st.integers(-9, 0), st.integers(0, 9), st.lists(st.integers(-12, 12)), st.booleans())
+def test_what_an_input_takes(low: int, high: int, values: list[int], clips: bool) -> None:
+    entry = FixedInput(shape=(1,), low=low, high=high, clips=clips)
+    given_values = np.array(values, dtype=np.int16)
+    inside = [min(max(value, low), high) for value in values]
+    if clips or inside == values:
+        assert entry.taken(given_values).tolist() == inside
+    else:
+        message = rf"^counts must be {low} to {high}, not {min(values)} to {max(values)}$"
+        with pytest.raises(ValueError, match=message):
+            entry.taken(given_values)
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int64])
+def test_what_needs_no_change_is_not_copied(kind: type) -> None:
+    raster = np.ones((2, 2), dtype=kind)
+    assert FixedInput(shape=(2,)).taken(raster) is raster
+    assert FixedInput(shape=(2,), clips=True).taken(raster) is not raster
+    assert FixedInput(shape=(2,)).taken(raster.astype(np.int16)).dtype == np.int64
+
+
+def test_what_a_connection_says_of_itself() -> None:
+    maps = (
+        Pool((2, 3, 3), (1, 1), (1, 1), (0, 0)),
+        Convolution(np.ones((4, 2, 2, 2), int), (2, 3, 3), (1, 1), (0, 0), (1, 1)),
+        Diagonal(np.ones((4, 2, 2), int)),
+    )
+    assert Connection(source="a", maps=maps).synapses == 32 + 16
+    assert Connection(source="a").synapses == 0
+    assert Connection(source="a", delay=np.array([3, 2, 5])).least_delay == 2
+    assert Connection(source="a").least_delay == 0

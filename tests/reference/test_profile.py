@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from spikeloom.reference.fixed import Overflow, Rounding
 from spikeloom.reference.neuron_float import FloatNeuron
@@ -335,3 +337,14 @@ def test_limits_of_xylo() -> None:
     assert xylo.decay_at_least_one
     assert xylo.staged_overflow
     assert run("xylo", [100.0])[1] == [31]
+
+
+@given(st.sampled_from(Reset), st.integers(-3, 1100), st.integers(-3, 300))
+def test_spike_rule(reset: Reset, most: int, steps: int) -> None:
+    """All ones in binary, up to ten of them, and more than one only where they are subtracted."""
+    legal = 1 <= most <= 1023 and set(f"{most:b}") == {"1"} and 0 <= steps <= 255
+    if legal and (most == 1 or reset is Reset.SUBTRACT):
+        check_spike_rule(reset, most, steps)
+    else:
+        with pytest.raises(ValueError, match=r"^(max_spikes|refractory_steps) must be "):
+            check_spike_rule(reset, most, steps)

@@ -188,8 +188,7 @@ def decode_events(
     runs = gaps - length + 1
     of = np.repeat(np.arange(len(starts)), runs)
     nth = np.arange(len(of)) - np.repeat(np.cumsum(runs) - runs, runs)
-    distance = np.where(nth > 0, wire[starts[of] + length - 1 + nth], 0)
-    total = np.cumsum(distance)
+    total = np.cumsum(wire[starts[of] + length - 1 + nth])
     moved = total - total[np.flatnonzero(nth == 0)][of]
     mask = (1 << sum(coordinates)) - 1
     address = (number[of] >> count_width & mask) + moved & mask

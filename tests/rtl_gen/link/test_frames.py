@@ -7,15 +7,12 @@ import pytest
 from amaranth.hdl import Module
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import Out
-from hypothesis import given
-from hypothesis import strategies as st
+from link_bytes import naive_crc
 
 from spikeloom.reference.link_frames import (
     END,
     MOST_PAYLOAD,
-    Answer,
     Frame,
-    FrameReader,
     Order,
     answer_bytes,
     order_bytes,
@@ -31,84 +28,6 @@ def draw_payload(rng: random.Random, most: int = 40) -> bytes:
         rng.choice(SPECIAL) if rng.random() < 0.5 else rng.randrange(256)
         for _ in range(rng.randrange(most))
     )
-
-
-def naive_crc(body: bytes) -> bytes:
-    """Bit by bit."""
-    crc = 0xFFFF
-    for byte in body:
-        for k in reversed(range(8)):
-            crc = (crc << 1 & 0xFFFF) ^ (0x1021 if (crc >> 15) ^ (byte >> k & 1) else 0)
-    return crc.to_bytes(2)
-
-
-def test_checksum_of_the_catalogue() -> None:
-    assert naive_crc(b"123456789").hex() == "29b1"
-
-
-def test_bytes_by_hand() -> None:
-    """Header 0x2C, a payload of all that is escaped, and of an order the length 4 before."""
-    body = bytes([0x2C, 0xC0, 0xDB, 0xFF])
-    wire = bytes([0x2C, 0xDB, 0xDC, 0xDB, 0xDD])
-    for length, fill, made in ((b"", b"\xdb\xde", answer_bytes), (b"\4", b"\xff", order_bytes)):
-        crc = naive_crc(length + body)
-        assert not {0xC0, 0xDB, 0xFF} & set(crc)
-        assert made(Frame(2, 12, body[1:])) == b"\xc0" + length + wire + fill + crc + b"\xc0"
-
-
-def test_wrong_frames() -> None:
-    with pytest.raises(ValueError, match=r"^number must be 0 to 15, not 16$"):
-        order_bytes(Frame(1, 16))
-    with pytest.raises(ValueError, match=r"^payload must have at most 254 bytes, not 255$"):
-        order_bytes(Frame(1, 1, bytes(255)))
-
-
-@pytest.mark.parametrize("orders", [False, True])
-@given(frames=st.lists(st.tuples(st.integers(0, 15), st.integers(0, 15), st.binary(max_size=60))))
-def test_reader_takes_what_was_written(orders: bool, frames: list[Any]) -> None:
-    """In pieces of any length, and whatever is between the frames."""
-    expected = [Frame(*each) for each in frames]
-    made = order_bytes if orders else answer_bytes
-    wire = b"".join(made(each) + bytes([END] * (k % 3)) for k, each in enumerate(expected))
-    reader = FrameReader(200, orders=orders)
-    pieces = [wire[k : k + 7] for k in range(0, len(wire), 7)]
-    assert [frame for piece in pieces for frame in reader.feed(piece)] == expected
-    assert reader.broken == 0
-
-
-@given(st.binary(max_size=300), st.binary(max_size=20))
-def test_reader_goes_on_after_garbage(garbage: bytes, payload: bytes) -> None:
-    reader = FrameReader(100)
-    good = Frame(3, 5, payload)
-    found = list(reader.feed(garbage + answer_bytes(good)))
-    assert found[-1] == good
-
-
-def test_reader_refuses_what_is_nothing() -> None:
-    """Wrong lengths, wrong escapes and the empty body, all with the right checksum."""
-    for body, orders in ((b"\1\x20?", True), (b"\3\x20?", True), (b"", False), (b"\1", True)):
-        reader = FrameReader(100, orders=orders)
-        wire = body + naive_crc(body)
-        wire = wire if orders else wire.replace(b"\xff", b"\xdb\xde")
-        assert not list(reader.feed(wire + bytes([END])))
-        assert reader.broken == 1
-    strange = answer_bytes(Frame(2, 1, b"\xc0")).replace(b"\xdb\xdc", b"\xdb?")
-    reader = FrameReader(100)
-    assert not list(reader.feed(strange))
-
-
-def test_answers_have_fill_between_their_bytes() -> None:
-    answer = Frame(Answer.STATUS, 3, b"\xff\xdb")
-    filled = b"".join(bytes([byte, 0xFF, 0xFF]) for byte in answer_bytes(answer))
-    assert list(FrameReader(100).feed(filled)) == [answer]
-
-
-def test_reader_holds_no_more_than_a_frame() -> None:
-    reader = FrameReader(100)
-    assert list(reader.feed(bytes(100_000))) == []
-    assert len(reader._held) == 101
-    assert list(reader.feed(bytes([END]) + answer_bytes(Frame(1, 1)))) == [Frame(1, 1)]
-    assert reader.broken == 1
 
 
 def words_of(frame: Frame) -> list[dict[str, int]]:
