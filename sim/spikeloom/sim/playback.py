@@ -89,6 +89,8 @@ class Manner:
     resets, within
         How often the design is reset before it plays to the end, each time after a number of cycles
         less than ``within``.
+    strict
+        Whether it ends with the first word that is wrong.
     limit
         Cycles after which it counts as stopped, or ``None``.
     """
@@ -99,13 +101,14 @@ class Manner:
     seed: int = 1
     resets: int = 0
     within: int = 1
+    strict: bool = False
     limit: int | None = None
 
     @property
     def arguments(self) -> list[str]:
         """What the player is given."""
         given = {field.name: getattr(self, field.name) for field in fields(self)}
-        return [f"+{name}={value}" for name, value in given.items() if value is not None]
+        return [f"+{name}={int(value)}" for name, value in given.items() if value is not None]
 
 
 def play(

@@ -15,6 +15,8 @@ Its arguments, all numbers, all optional:
 ``resets``, ``within``
     How often the design is reset for a cycle, and all begins anew, before it plays to the end; each
     time after a number of cycles less than ``within``.
+``strict``
+    If not 0, the first word that is not the one in ``vectors/NAME.hex`` ends it all.
 ``limit``
     Cycles after which the design counts as stopped, whatever it does.
 """
@@ -86,23 +88,28 @@ endmodule
 // not change, let alone go.
 module sink #(parameter STREAM = 0, WIDTH = 1, NAME = "o") (
     input clk, input rst, input [31:0] gap, input [31:0] cycle,
-    input [WIDTH-1:0] payload, input valid, output reg ready, output reg unstable
+    input [WIDTH-1:0] payload, input valid, output reg ready, output reg unstable, output reg wrong
 );
     wire go;
     chance #(STREAM) chance (.clk(clk), .gap(gap), .go(go));
-    integer file;
+    integer file, golden;
     reg waits;
-    reg [WIDTH-1:0] word;
+    reg [WIDTH-1:0] word, must;
     initial begin
-        ready = 0; unstable = 0; waits = 0;
+        ready = 0; unstable = 0; waits = 0; wrong = 0;
+        golden = $fopen({{"vectors/", NAME, ".hex"}}, "r");
         file = $fopen({{NAME, ".log"}}, "w");
     end
     always @(posedge clk) if (rst) begin
-        ready <= 0; waits <= 0;
+        ready <= 0; waits <= 0; wrong <= 0;
+        if ($rewind(golden) != 0) $stop;
         $fclose(file);
         file = $fopen({{NAME, ".log"}}, "w");
     end else begin
-        if (valid && ready) $fwrite(file, "%0d %0h\\n", cycle, payload);
+        if (valid && ready) begin
+            $fwrite(file, "%0d %0h\\n", cycle, payload);
+            if ($fscanf(golden, "%h", must) != 1 || payload !== must) wrong <= 1;
+        end
         if (waits && (valid !== 1'b1 || payload !== word)) unstable <= 1;
         waits <= valid && !ready;
         word <= payload;
@@ -117,7 +124,7 @@ module player (
     reg clk = 0;
     always #5 clk = ~clk;
     reg [31:0] cycle, counted, idle, still, patience, settling, gap, refuse, hold, limit;
-    reg [31:0] resets, span, random, next, seed, left;
+    reg [31:0] resets, span, random, next, seed, left, strict;
     reg strike;
     wire rst = start | strike;
 {wires}
@@ -141,6 +148,7 @@ module player (
         if (!$value$plusargs("resets=%d", resets)) resets = 0;
         if (!$value$plusargs("within=%d", span)) span = 1;
         if (!$value$plusargs("seed=%d", seed)) seed = 1;
+        if (!$value$plusargs("strict=%d", strict)) strict = 0;
         random = seed ^ 32'h9e3779b9;
         left = random % span;
         patience = {patience} * 256 / (256 - (gap > refuse ? gap : refuse)) + 64 * hold;
@@ -159,10 +167,11 @@ module player (
         still <= rst || {events} ? 0 : still + 1;
         if (!rst && ({unknown}^error === 1'bx)) unknown <= 1;
         // A while after the last word anything that still comes out has come out.
-        if (!rst && resets == 0 && (idle > patience || cycle >= limit)) begin
+        if (!rst && (resets == 0 && idle > patience || cycle >= limit)) begin
             stuck <= {left} || cycle >= limit;
             done <= 1;
         end
+        if (!rst && strict != 0 && ({wrong})) done <= 1;
     end
 endmodule
 
@@ -186,14 +195,14 @@ endmodule
 
 _WIRES = """\
     wire [{width}-1:0] {name}__payload;
-    wire {name}__valid, {name}__ready, {name}__{flag};
+    wire {name}__valid, {name}__ready, {flags};
     wire {name}__moves = {name}__valid && {name}__ready;
 """
 _PORTS = """,
         .{name}__payload({name}__payload), .{name}__valid({name}__valid),
         .{name}__ready({name}__ready)"""
 _SOURCE = ".gap(gap), .count(count), .settled({settled}), .left({name}__left)"
-_SINK = ".gap(refuse), .cycle(cycle), .unstable({name}__unstable)"
+_SINK = ".gap(refuse), .cycle(cycle), .unstable({name}__unstable), .wrong({name}__wrong)"
 _STREAM = """
     {kind} #({number}, {width}, "{name}") {name} (
         .clk(clk), .rst(rst), {more},
@@ -218,7 +227,7 @@ def player_verilog(sidecar: Mapping[str, Any]) -> str:
         patience=sidecar["patience"],
         settling=sidecar["settling"],
         wires="".join(
-            _WIRES.format(name=name, width=width, flag="left" if name in sources else "unstable")
+            _WIRES.format(name=name, width=width, flags=_flags(name, sources))
             for name, width in widths.items()
         ),
         counted="".join(f" + {name}__moves" for name in widths if name in sinks or name == "load"),
@@ -240,6 +249,7 @@ def player_verilog(sidecar: Mapping[str, Any]) -> str:
         moves=" || ".join(f"{name}__moves" for name in widths),
         events=" || ".join(f"{name}__moves" for name in widths if name not in PROBE),
         left=" || ".join(f"{name}__left" for name in sources),
+        wrong=" || ".join(f"{name}__wrong" for name in sinks),
         unstable=" || ".join(f"{name}__unstable" for name in sinks),
         unknown="".join(
             f"^{name}__ready === 1'bx || "
@@ -248,3 +258,7 @@ def player_verilog(sidecar: Mapping[str, Any]) -> str:
             for name in widths
         ),
     )
+
+
+def _flags(name: str, sources: Mapping[str, int]) -> str:
+    return f"{name}__left" if name in sources else f"{name}__unstable, {name}__wrong"
