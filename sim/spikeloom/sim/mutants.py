@@ -35,7 +35,7 @@ hierarchy -top {MODULE}
 proc
 flatten
 opt_clean
-memory -nomap
+memory_collect
 opt_clean
 write_rtlil {FLAT}
 """

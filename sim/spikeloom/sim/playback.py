@@ -92,7 +92,7 @@ class Manner:
     strict
         Whether it ends with the first word that is wrong.
     limit
-        Cycles after which it counts as stopped, or ``None``.
+        From this cycle on no word may go in or come out, or ``None``.
     """
 
     gap: int = 0

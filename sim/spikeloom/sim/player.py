@@ -18,7 +18,7 @@ Its arguments, all numbers, all optional:
 ``strict``
     If not 0, the first word that is not the one in ``vectors/NAME.hex`` ends it all.
 ``limit``
-    Cycles after which the design counts as stopped, whatever it does.
+    From this cycle on no word may go in or come out, else the design counts as stopped.
 """
 
 from collections.abc import Mapping
@@ -167,8 +167,8 @@ module player (
         still <= rst || {events} ? 0 : still + 1;
         if (!rst && ({unknown}^error === 1'bx)) unknown <= 1;
         // A while after the last word anything that still comes out has come out.
-        if (!rst && (resets == 0 && idle > patience || cycle >= limit)) begin
-            stuck <= {left} || cycle >= limit;
+        if (!rst && (resets == 0 && idle > patience || cycle - idle >= limit)) begin
+            stuck <= {left} || cycle - idle >= limit;
             done <= 1;
         end
         if (!rst && strict != 0 && ({wrong})) done <= 1;
