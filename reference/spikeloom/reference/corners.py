@@ -25,7 +25,7 @@ _Score = Callable[[Recording], IntArray]
 
 
 def corner_stimulus(
-    network: FixedNetwork, *, steps: int = 32, seed: int = 0
+    network: FixedNetwork, *, steps: int = 16, seed: int = 0
 ) -> dict[str, IntArray]:
     """Stimuli for the corners of a network that any network has.
 

@@ -22,7 +22,6 @@ from spikeloom.sim.vectors import Vectors, Wait, initially, loading, vectors
 __all__ = ["Stage", "campaign", "corner_scenarios", "play_stage"]
 
 IDLE = Manner(gap=200)
-REFUSE = Manner(refuse=200)
 STALL = Manner(refuse=220, hold=600)
 BOTH = Manner(gap=120, refuse=120)
 
@@ -113,21 +112,22 @@ def campaign(top: NetworkTop, scenario: Scenario, seed: int = 1) -> list[Stage]:
         return loaded + vectors(top, each, wait=Wait.NEVER, probe=False)
 
     interrupted = loaded + initially(top) + _without_restart(top, few)
-    stages = [
+    resets = Manner(seed=seed, resets=24, within=_length(top, few))
+    stalled = replace(resets, refuse=STALL.refuse, hold=STALL.hold)
+    return [
         Stage("a sample", streamed(few), cycles=_cycles(top, few)),
         Stage("a sample, potentials read", asked(few)),
-        Stage("corners", asked(corners)),
-        Stage("corners, at full speed", streamed(corners), cycles=_cycles(top, corners)),
-        Stage("resets", interrupted, Manner(seed=seed, resets=24, within=_length(top, few))),
-        Stage("outputs refused for long", streamed(corners), replace(STALL, seed=seed)),
-        Stage("inputs idle", streamed(corners), replace(IDLE, seed=seed)),
         Stage("samples cut short", loaded + _cut(top, some, rng), replace(BOTH, seed=seed)),
-        Stage("potentials read, idle and refused", asked(few), replace(BOTH, seed=seed)),
         *_illegal(top, few, loaded),
+        Stage("corners, at full speed", streamed(corners), cycles=_cycles(top, corners)),
+        Stage("outputs refused for long", streamed(corners), replace(STALL, seed=seed)),
+        Stage("resets", interrupted, resets),
+        Stage("resets, outputs refused for long", interrupted, stalled),
+        Stage("inputs idle", streamed(some), replace(IDLE, seed=seed)),
+        Stage("potentials read, idle and refused", asked(few), replace(BOTH, seed=seed)),
+        Stage("corners", asked(corners)),
         Stage("extremes", asked(extremes)),
-        Stage("outputs refused", asked(some), replace(REFUSE, seed=seed)),
     ]
-    return stages
 
 
 def _cycles(top: NetworkTop, scenario: Scenario) -> dict[str, tuple[int, ...]]:
@@ -233,7 +233,8 @@ def _with_words(
     name: str, loaded: Vectors, plain: Vectors, port: str, words: list[tuple[int, int]]
 ) -> Stage:
     changed = Vectors(plain.stimulus | {port: words}, plain.outputs)
-    return Stage(name, loaded + changed, error=True)
+    # The flag falls by a reset, and rises again.
+    return Stage(name, loaded + changed, Manner(resets=2, within=200), error=True)
 
 
 def _illegal_words(layout: data.Layout, entry: FixedInput) -> Iterator[tuple[str, int]]:
