@@ -19,7 +19,7 @@ from spikeloom.rtl_gen.timing import predict
 from spikeloom.sim.playback import Manner, Played, Program, run_player
 from spikeloom.sim.vectors import Vectors, Wait, initially, loading, vectors
 
-__all__ = ["Stage", "campaign", "corner_scenarios", "play_stage"]
+__all__ = ["Stage", "campaign", "corner_scenarios", "play_stage", "reset_stages"]
 
 IDLE = Manner(gap=200)
 STALL = Manner(refuse=220, hold=600)
@@ -111,9 +111,6 @@ def campaign(top: NetworkTop, scenario: Scenario, seed: int = 1) -> list[Stage]:
     def streamed(each: Scenario) -> Vectors:
         return loaded + vectors(top, each, wait=Wait.NEVER, probe=False)
 
-    interrupted = loaded + initially(top) + _without_restart(top, few)
-    resets = Manner(seed=seed, resets=24, within=_length(top, few))
-    stalled = replace(resets, refuse=STALL.refuse, hold=STALL.hold)
     return [
         Stage("a sample", streamed(few), cycles=_cycles(top, few)),
         Stage("a sample, potentials read", asked(few)),
@@ -121,13 +118,32 @@ def campaign(top: NetworkTop, scenario: Scenario, seed: int = 1) -> list[Stage]:
         *_illegal(top, few, loaded),
         Stage("corners, at full speed", streamed(corners), cycles=_cycles(top, corners)),
         Stage("outputs refused for long", streamed(corners), replace(STALL, seed=seed)),
-        Stage("resets", interrupted, resets),
-        Stage("resets, outputs refused for long", interrupted, stalled),
+        *reset_stages(top, scenario, seed=seed, resets=24),
         Stage("inputs idle", streamed(some), replace(IDLE, seed=seed)),
         Stage("potentials read, idle and refused", asked(few), replace(BOTH, seed=seed)),
         Stage("corners", asked(corners)),
         Stage("extremes", asked(extremes)),
     ]
+
+
+def reset_stages(
+    top: NetworkTop, scenario: Scenario, *, seed: int, resets: int
+) -> tuple[Stage, Stage]:
+    """A sample that begins anew by a reset, many times; outputs refused for long in the second.
+
+    What counts is all that comes out behind the last reset: the membrane potentials before the
+    first step, and those of each step. No restart stands before the sample.
+    """
+    few = scenario.head(1)
+    played = loading(top) + initially(top) + _without_restart(top, few)
+    # Most of the time goes into the reading of potentials.
+    length = _length(top, few) + 4 * played.count
+    plain = Manner(seed=seed, resets=resets, within=length)
+    stalled = replace(plain, refuse=STALL.refuse, hold=STALL.hold)
+    return (
+        Stage("resets", played, plain),
+        Stage("resets, outputs refused for long", played, stalled),
+    )
 
 
 def _cycles(top: NetworkTop, scenario: Scenario) -> dict[str, tuple[int, ...]]:
