@@ -349,6 +349,8 @@ class NetworkTop(wiring.Component):
         Layouts of what goes in and out, by the names of inputs and outputs.
     input_ports, output_ports : dict of str to str
         Names of the members that they go through, by the names of inputs and outputs.
+    whole_steps : bool
+        Whether a restart behind the first spike of a step is illegal.
     followed : bool
         Whether all populations have finished a step when its ticks have left the outputs. One that
         nobody hears, or that is heard from the next step on alone, may still be at work.
@@ -428,6 +430,11 @@ class NetworkTop(wiring.Component):
         self.input_ports = _ports("i", network.inputs)
         self.output_ports = _ports("o", network.outputs)
         self.followed = self._followed()
+        # Where several sources make a step, none can take back what it has sent of it; nor can one
+        # whose events are sorted.
+        self.whole_steps = any(len(sources) > 1 for sources in self._sources.values()) or any(
+            _acts_one_by_one(each) for each in network.populations.values()
+        )
         self.readout = None if stop is None else _readout(network, stop)
         self.patience = 64 + 4 * sum(each.patience for each in self.populations)
         if self.readout is not None:
@@ -530,14 +537,9 @@ class NetworkTop(wiring.Component):
         """Guarded events of each input."""
         ends = {}
         errors = []
-        # Where several sources make a step, none can take back what it has sent of it; nor can one
-        # whose events are sorted.
-        joined = any(len(sources) > 1 for sources in self._sources.values()) or any(
-            _acts_one_by_one(each) for each in self.network.populations.values()
-        )
         for name, entry in self.network.inputs.items():
             port = self.input_ports[name]
-            guard = EventGuard(entry.shape, entry.high, entry.low, whole_steps=joined)
+            guard = EventGuard(entry.shape, entry.high, entry.low, whole_steps=self.whole_steps)
             m.submodules[f"guard_{port}"] = guard
             connect(m, flipped(getattr(self, port)), guard.i)
             errors.append(guard.error)

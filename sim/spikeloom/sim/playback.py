@@ -3,7 +3,7 @@
 import hashlib
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from spikeloom.rtl_gen.emit import describe, emit_verilog, header_lines
@@ -13,7 +13,16 @@ from spikeloom.sim.runner import SimulationError, build_folder, last_line, run_c
 from spikeloom.sim.tools import find_simulators
 from spikeloom.sim.vectors import Design, Vectors
 
-__all__ = ["MODULE", "Played", "play", "write_player"]
+__all__ = [
+    "MODULE",
+    "Manner",
+    "Played",
+    "Program",
+    "build_player",
+    "play",
+    "run_player",
+    "write_player",
+]
 
 MODULE = "spikeloom_dut"
 """Name of the design's Verilog module."""
@@ -39,6 +48,22 @@ class Played:
     difference: str
 
 
+@dataclass(frozen=True)
+class Program:
+    """A player that was built.
+
+    Attributes
+    ----------
+    simulator
+        By what.
+    command
+        What runs it.
+    """
+
+    simulator: str
+    command: tuple[str, ...]
+
+
 def write_player(top: Design, folder: Path, profile: str) -> list[Path]:
     """Write a design and its player in Verilog; makes the folder."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -46,6 +71,44 @@ def write_player(top: Design, folder: Path, profile: str) -> list[Path]:
     design.write_text(emit_verilog(top, MODULE, header_lines(top, profile)))
     player.write_text(player_verilog(describe(top, MODULE, profile)))
     return [design, player]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manner:
+    """How a player plays; its arguments.
+
+    Attributes
+    ----------
+    gap, refuse
+        Of 256 cycles, how many are idle at each input, and how many refuse each output, by chance;
+        0 to 240.
+    hold
+        How many cycles longer than one each such choice lasts.
+    seed
+        Seed of all chance.
+    resets, within
+        How often the design is reset before it plays to the end, each time after a number of cycles
+        less than ``within``.
+    strict
+        Whether it ends with the first word that is wrong.
+    limit
+        From this cycle on no word may go in or come out, or ``None``.
+    """
+
+    gap: int = 0
+    refuse: int = 0
+    hold: int = 0
+    seed: int = 1
+    resets: int = 0
+    within: int = 1
+    strict: bool = False
+    limit: int | None = None
+
+    @property
+    def arguments(self) -> list[str]:
+        """What the player is given."""
+        given = {field.name: getattr(self, field.name) for field in fields(self)}
+        return [f"+{name}={int(value)}" for name, value in given.items() if value is not None]
 
 
 def play(
@@ -71,33 +134,89 @@ def play(
     SimulationError
         If the simulator is missing, refuses the design or crashes; the message names the log.
     """
+    program = build_player(simulator, sources, folder)
+    vectors.save(folder / "vectors")
+    return run_player(program, vectors, folder, Manner(gap=gap, refuse=gap))
+
+
+def build_player(
+    simulator: str, sources: Sequence[Path], folder: Path, options: Sequence[str] = ()
+) -> Program:
+    """Build the player, unless the very same is built already.
+
+    Parameters
+    ----------
+    simulator, sources, folder
+        As :func:`play`'s.
+    options
+        More arguments of the simulator's compiler.
+
+    Raises
+    ------
+    SimulationError
+        If the simulator is missing or refuses the design; the message names the log.
+    """
     tool = find_simulators()[simulator]
     if tool.found is None:
         raise SimulationError(f"{simulator} was not found; to get it: {tool.remedy}")
-    vectors.save(folder / "vectors")
-    program = _built(simulator, tool.found, sources, folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = str(_built(simulator, tool.found, sources, folder, options).resolve())
+    return Program(simulator, ("vvp", "-n", path) if simulator == "icarus" else (path,))
+
+
+def run_player(
+    program: Program,
+    vectors: Vectors,
+    folder: Path,
+    manner: Manner,
+    *,
+    error: bool = False,
+    arguments: Sequence[str] = (),
+) -> Played:
+    """Let a player play what lies in the folder's ``vectors``.
+
+    Parameters
+    ----------
+    program
+        What :func:`build_player` built.
+    vectors
+        The same, for comparison.
+    folder
+        Where it runs, and leaves its logs.
+    manner
+        How it plays.
+    error
+        Whether the design must take an event for an illegal one.
+    arguments
+        More arguments, for what is built into the design.
+
+    Raises
+    ------
+    SimulationError
+        If it crashes; the message names the log.
+    """
     log = folder / "play.txt"
-    path = str(program.resolve())
-    run = ["vvp", "-n", path] if simulator == "icarus" else [path]
-    code = run_child([*run, f"+gap={gap}"], log, folder)
+    code = run_child([*program.command, *manner.arguments, *arguments], log, folder)
     words = log.read_text(errors="replace").splitlines()
     ended = next((line for line in words if line.startswith("ended ")), None)
     if code or ended is None:
         raise SimulationError(
-            f"{simulator} did not finish; its output ends in {last_line(log)!r} (all of it is in"
-            f" {log})"
+            f"{program.simulator} did not finish; its output ends in {last_line(log)!r} (all of it"
+            f" is in {log})"
         )
     outputs, cycles = {}, {}
     for stream in vectors.outputs:
-        fields = (folder / f"{stream}.log").read_text().split()
-        outputs[stream], cycles[stream] = fields[1::2], [int(cycle) for cycle in fields[::2]]
-    difference = first_difference(outputs, vectors.outputs) or _mishap(ended)
+        logged = (folder / f"{stream}.log").read_text().split()
+        outputs[stream], cycles[stream] = logged[1::2], [int(cycle) for cycle in logged[::2]]
+    difference = first_difference(outputs, vectors.outputs) or _mishap(ended, error)
     return Played(outputs, cycles, difference)
 
 
-def _built(simulator: str, version: str, sources: Sequence[Path], folder: Path) -> Path:
+def _built(
+    simulator: str, version: str, sources: Sequence[Path], folder: Path, options: Sequence[str]
+) -> Path:
     """The program that plays, built in a folder that make can stand."""
-    command = _command(simulator)
+    command = [*_command(simulator), *options]
     digest = hashlib.sha256(repr((simulator, version, command)).encode())
     for source in sources:
         digest.update(source.read_bytes())
@@ -134,10 +253,16 @@ def _command(simulator: str) -> list[str]:
     ]
 
 
-def _mishap(ended: str) -> str:
+def _mishap(ended: str, error: bool) -> str:
     """What the player itself found to be wrong."""
-    return {
-        "ended stuck=0 error=0": "",
-        "ended stuck=1 error=0": "the design stopped before its last word came out",
-        "ended stuck=0 error=1": "the design took legal events for illegal ones",
-    }.get(ended, f"the design went wrong: {ended.removeprefix('ended ')}")
+    seen = dict(flag.split("=") for flag in ended.split()[1:])
+    if seen["unknown"] != "0":
+        return "an output was unknown behind the reset"
+    if seen["unstable"] != "0":
+        return "a word changed while it waited"
+    if seen["stuck"] != "0":
+        return "the design stopped before its last word came out"
+    if seen["error"] != str(int(error)):
+        taken = "illegal events for legal" if error else "legal events for illegal"
+        return f"the design took {taken} ones"
+    return ""

@@ -34,6 +34,7 @@ __all__ = [
     "Wait",
     "decode_outputs",
     "decode_rows",
+    "initially",
     "loading",
     "streams",
     "vectors",
@@ -217,6 +218,22 @@ def loading(top: Design) -> Vectors:
         for word in top.load_words()
     )
     return Vectors({"load": [(0, word) for word in words]}, {})
+
+
+def initially(top: Design) -> Vectors:
+    """Vectors that read all membrane potentials before the first step."""
+    layouts = _layouts(top)
+    questions = _probe_words(top, layouts)
+    width = Shape.cast(top.probe_o.p.shape().elem_shape).width
+    configs = [p.neurons for p in top.populations] if isinstance(top, NetworkTop) else [top.config]
+    answers = [
+        word
+        for config, layout in zip(configs, layouts, strict=True)
+        for word in _packed_rows(
+            np.broadcast_to(np.asarray(config.v_init), (1, 1, config.size)), layout, width
+        )[0]
+    ]
+    return Vectors({"probe_i": list(enumerate(questions))}, {"probe_o": answers})
 
 
 def decode_outputs(

@@ -1,0 +1,285 @@
+"""A testbench for a whole network: what is played into it, and how, to find whatever is wrong."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from amaranth.hdl import Shape
+from amaranth.lib import data
+
+from spikeloom.reference.corners import corner_stimulus, extreme_stimulus
+from spikeloom.reference.network import FixedInput
+from spikeloom.reference.scenario import Scenario
+from spikeloom.reference.simulate import run_fixed
+from spikeloom.rtl_gen.events import EventKind
+from spikeloom.rtl_gen.network import NetworkTop
+from spikeloom.rtl_gen.timing import predict
+from spikeloom.sim.playback import Manner, Played, Program, run_player
+from spikeloom.sim.vectors import Vectors, Wait, initially, loading, vectors
+
+__all__ = ["Stage", "campaign", "corner_scenarios", "play_stage", "reset_stages"]
+
+IDLE = Manner(gap=200)
+STALL = Manner(refuse=220, hold=600)
+BOTH = Manner(gap=120, refuse=120)
+
+
+@dataclass(frozen=True, eq=False)
+class Stage:
+    """One thing that is played.
+
+    Attributes
+    ----------
+    name
+        What it is about.
+    vectors
+        What is sent, and what must come out.
+    manner
+        How.
+    error
+        Whether the design must take an event for an illegal one.
+    cycles
+        For some streams the cycle in which each word must come out.
+    """
+
+    name: str
+    vectors: Vectors
+    manner: Manner = field(default_factory=Manner)
+    error: bool = False
+    cycles: Mapping[str, Sequence[int]] = field(default_factory=dict)
+
+    def difference(self, played: Played) -> str:
+        """The first difference between what came out and what must, or an empty string."""
+        if played.difference:
+            return played.difference
+        for stream, expected in self.cycles.items():
+            for place, (seen, due) in enumerate(zip(played.cycles[stream], expected, strict=True)):
+                if seen != due:
+                    return f"word {place} of {stream} must come in cycle {due}, but came in {seen}"
+        return ""
+
+
+def play_stage(
+    program: Program, stage: Stage, folder: Path, *, arguments: Sequence[str] = (), **options: Any
+) -> Played:
+    """Play a stage in a folder in which its vectors have been saved.
+
+    Parameters
+    ----------
+    program, folder, arguments
+        As :func:`~spikeloom.sim.playback.run_player`'s.
+    options
+        Changes of the stage's manner.
+    """
+    manner = replace(stage.manner, **options)
+    return run_player(
+        program, stage.vectors, folder, manner, error=stage.error, arguments=arguments
+    )
+
+
+def corner_scenarios(top: NetworkTop, seed: int = 1) -> tuple[Scenario, Scenario]:
+    """The corners that any network has, and the extremes of its potentials."""
+    network = top.network
+    return (
+        Scenario.of(network, corner_stimulus(network, seed=seed)),
+        Scenario.of(network, extreme_stimulus(network, seed=seed)),
+    )
+
+
+def campaign(top: NetworkTop, scenario: Scenario, seed: int = 1) -> list[Stage]:
+    """All that a network is tried with, what finds the most first.
+
+    Parameters
+    ----------
+    top
+        The design.
+    scenario
+        Ordinary data, of which the first samples are used.
+    seed
+        Of all chance.
+    """
+    corners, extremes = corner_scenarios(top, seed)
+    loaded = loading(top)
+    rng = np.random.default_rng(seed)
+    some, few = scenario.head(4), scenario.head(1)
+
+    def asked(each: Scenario) -> Vectors:
+        return loaded + initially(top) + vectors(top, each, wait=Wait.STEP, probe=True)
+
+    def streamed(each: Scenario) -> Vectors:
+        return loaded + vectors(top, each, wait=Wait.NEVER, probe=False)
+
+    return [
+        Stage("a sample", streamed(few), cycles=_cycles(top, few)),
+        Stage("a sample, potentials read", asked(few)),
+        Stage("samples cut short", loaded + _cut(top, some, rng), replace(BOTH, seed=seed)),
+        *_illegal(top, few, loaded),
+        Stage("corners, at full speed", streamed(corners), cycles=_cycles(top, corners)),
+        Stage("outputs refused for long", streamed(corners), replace(STALL, seed=seed)),
+        *reset_stages(top, scenario, seed=seed, resets=24),
+        Stage("inputs idle", streamed(some), replace(IDLE, seed=seed)),
+        Stage("potentials read, idle and refused", asked(few), replace(BOTH, seed=seed)),
+        Stage("corners", asked(corners)),
+        Stage("extremes", asked(extremes)),
+    ]
+
+
+def reset_stages(
+    top: NetworkTop, scenario: Scenario, *, seed: int, resets: int
+) -> tuple[Stage, Stage]:
+    """A sample that begins anew by a reset, many times; outputs refused for long in the second.
+
+    What counts is all that comes out behind the last reset: the membrane potentials before the
+    first step, and those of each step. No restart stands before the sample.
+    """
+    few = scenario.head(1)
+    played = loading(top) + initially(top) + _without_restart(top, few)
+    # Most of the time goes into the reading of potentials.
+    length = _length(top, few) + 4 * played.count
+    plain = Manner(seed=seed, resets=resets, within=length)
+    stalled = replace(plain, refuse=STALL.refuse, hold=STALL.hold)
+    return (
+        Stage("resets", played, plain),
+        Stage("resets, outputs refused for long", played, stalled),
+    )
+
+
+def _cycles(top: NetworkTop, scenario: Scenario) -> dict[str, tuple[int, ...]]:
+    """When each event must leave each output."""
+    if top.readout is not None:
+        return {}
+    timing = predict(top, scenario.inputs, run_fixed(top.network, scenario.inputs))
+    return {top.output_ports[name]: cycles for name, cycles in timing.outputs.items()}
+
+
+def _length(top: NetworkTop, scenario: Scenario) -> int:
+    """About how many cycles a scenario takes."""
+    cycles = _cycles(top, scenario)
+    words = vectors(top, scenario, wait=Wait.NEVER, probe=False).count
+    return max([words, *(each[-1] for each in cycles.values())])
+
+
+def _kinds(top: NetworkTop, port: str, words: Iterable[int]) -> list[int]:
+    layout = {top.input_ports[name]: each for name, each in top.input_layouts.items()}
+    layout |= {top.output_ports[name]: each for name, each in top.output_layouts.items()}
+    return [word >> layout[port]["kind"].offset & 3 for word in words]
+
+
+def _without_restart(top: NetworkTop, scenario: Scenario) -> Vectors:
+    """A sample that begins without a restart, as it may behind a reset, potentials read."""
+    played = vectors(top, scenario.head(1), wait=Wait.STEP, probe=True)
+    ports = {*top.input_ports.values(), *top.output_ports.values()}
+    outputs = {k: v[1:] if k in ports else v for k, v in played.outputs.items()}
+    fewer = len(top.output_ports)
+    stimulus = {
+        stream: [(max(0, after - fewer), word) for after, word in words[stream in ports :]]
+        for stream, words in played.stimulus.items()
+    }
+    return Vectors(stimulus, outputs)
+
+
+def _cut(top: NetworkTop, scenario: Scenario, rng: np.random.Generator) -> Vectors:
+    """Samples of few steps, events in any order, and restarts that take back what came before."""
+    stimulus: dict[str, list[tuple[int, int]]] = {port: [] for port in top.input_ports.values()}
+    stimulus["probe_i"] = []
+    outputs: dict[str, list[int]] = {"probe_o": []}
+    samples, steps = scenario.stimulus.shape[:2]
+    for k in range(8 * samples):
+        length = int(rng.integers(1, min(6, steps) + 1))
+        start = int(rng.integers(0, steps - length + 1))
+        inputs = {
+            name: each[k % samples, start : start + length][None]
+            for name, each in scenario.inputs.items()
+        }
+        part = vectors(top, Scenario.of(top.network, inputs), wait=Wait.NEVER, probe=False)
+        for port, words in part.stimulus.items():
+            plain = [word for _, word in words]
+            if port in top.input_ports.values():
+                plain = _shuffled(_kinds(top, port, plain), plain, rng)
+                if not top.whole_steps:
+                    kinds = _kinds(top, port, plain)
+                    spikes = [w for w, kind in zip(plain, kinds, strict=True) if kind == 0]
+                    plain = spikes[: int(rng.integers(0, 4))] + plain
+                stimulus[port] += [(0, word) for word in plain]
+        for port, words_out in part.outputs.items():
+            outputs.setdefault(port, []).extend(words_out)
+    return Vectors(stimulus, outputs)
+
+
+def _shuffled(kinds: Sequence[int], words: Sequence[int], rng: np.random.Generator) -> list[int]:
+    """Words with the spikes of each step in any order."""
+    result: list[int] = []
+    spikes: list[int] = []
+    for kind, word in zip(kinds, words, strict=True):
+        if kind == EventKind.SPIKE.value:
+            spikes.append(word)
+        else:
+            result += [spikes[k] for k in rng.permutation(len(spikes))] + [word]
+            spikes = []
+    return result
+
+
+def _illegal(top: NetworkTop, scenario: Scenario, loaded: Vectors) -> Iterator[Stage]:
+    """For each input and each kind of illegal event a stage with one: nothing else may change."""
+    plain = vectors(top, scenario, wait=Wait.NEVER, probe=False)
+    full = {
+        name: np.full((1, 2, *entry.shape), entry.high, dtype=np.int64)
+        for name, entry in top.network.inputs.items()
+    }
+    crowded = vectors(top, Scenario.of(top.network, full), wait=Wait.NEVER, probe=False)
+    for name, port in top.input_ports.items():
+        layout, entry = top.input_layouts[name], top.network.inputs[name]
+        for what, word in _illegal_words(layout, entry):
+            words = plain.stimulus[port]
+            # Behind the restart, so that it is in the middle of a step.
+            changed = [*words[:1], (0, word), *words[1:]]
+            yield _with_words(f"{what} at {port}", loaded, plain, port, changed)
+        words = crowded.stimulus[port]
+        step = int(np.prod(entry.shape)) + 1
+        changed = [*words[:step], words[1], *words[step:]]
+        yield _with_words(f"too many spikes at {port}", loaded, crowded, port, changed)
+        if top.whole_steps:
+            changed = [*words[:2], words[0], *words[2:]]
+            yield _with_words(f"a late restart at {port}", loaded, crowded, port, changed)
+
+
+def _with_words(
+    name: str, loaded: Vectors, plain: Vectors, port: str, words: list[tuple[int, int]]
+) -> Stage:
+    changed = Vectors(plain.stimulus | {port: words}, plain.outputs)
+    # The flag falls by a reset, and rises again.
+    return Stage(name, loaded + changed, Manner(resets=2, within=200), error=True)
+
+
+def _illegal_words(layout: data.Layout, entry: FixedInput) -> Iterator[tuple[str, int]]:
+    """Events that a guard has to swallow, as far as there are bits for them."""
+
+    def word(kind: int, address: int, count: int) -> int:
+        width = Shape.cast(layout["count"].shape).width
+        return (
+            kind << layout["kind"].offset
+            | address << layout["address"].offset
+            | (count & ((1 << width) - 1)) << layout["count"].offset
+        )
+
+    count = Shape.cast(layout["count"].shape)
+    most = (1 << (count.width - count.signed)) - 1
+    yield "an unknown kind", word(3, 0, entry.high)
+    yield "a count of 0", word(0, 0, 0)
+    if most > entry.high:
+        yield "a count above the most", word(0, 0, entry.high + 1)
+    if count.signed and -most - 1 < entry.low:
+        yield "a count below the least", word(0, 0, entry.low - 1)
+    fields = layout["address"].shape
+    parts = dict(fields) if isinstance(fields, data.Layout) else {}
+    sizes = dict(zip(reversed(list(parts)), entry.shape, strict=True)) if parts else {}
+    if not parts and entry.shape[0] < 1 << Shape.cast(fields).width:
+        yield "an address that does not exist", word(0, entry.shape[0], entry.high)
+    for name, part in parts.items():
+        if sizes[name] < 1 << Shape.cast(part.shape).width:
+            yield (
+                f"an address whose {name} does not exist",
+                word(0, sizes[name] << part.offset, entry.high),
+            )
