@@ -32,8 +32,8 @@ class EventNeuronArray(NeuronArray):
 
     Attributes
     ----------
-    layout, rows
-        As :class:`~spikeloom.rtl_gen.neuron.NeuronArray`'s.
+    layout, rows, stages
+        As :class:`~spikeloom.rtl_gen.neuron.NeuronArray`'s; the stages are those of a step's end.
     latency : int
         Cycles from a tick to the first row of spikes, without back-pressure.
 

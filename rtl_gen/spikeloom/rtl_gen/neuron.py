@@ -140,6 +140,8 @@ class NeuronArray(wiring.Component):
         Where the neurons lie.
     rows : int
         Rows of a sweep.
+    stages : list of Stage
+        The update of each lane, the late biases included.
     latency : int
         Cycles from a row of currents to its row of spikes, without back-pressure.
     rests : bool
@@ -189,10 +191,10 @@ class NeuronArray(wiring.Component):
         self.rows = self.layout.rows
         self.late_bias = tuple(late_bias)
         self.rests = _rest_without_input(config) and not self.late_bias
-        self._stages = self._update()
+        self.stages = self._update()
         if self.late_bias:
-            self._stages.insert(0, ("late", self._add_late_bias))
-        self.latency = self.overhead + len(self._stages)
+            self.stages.insert(0, ("late", self._add_late_bias))
+        self.latency = self.overhead + len(self.stages)
         self._row_shape = index_shape(self.rows)
         super().__init__(
             {
@@ -299,7 +301,7 @@ class NeuronArray(wiring.Component):
             for lane in lanes:
                 lane[f"began_{k}"] = began
         in_flight = [control["valid"]]
-        for name, stage in self._stages:
+        for name, stage in self.stages:
             control = self._register(m, advance, name, control)
             in_flight.append(control["valid"])
             lanes = [

@@ -71,7 +71,8 @@ class StepSorter(wiring.Component):
         filled = Array(Signal(name=f"filled_{k}") for k in range(2))
         silent = Array(Signal(name=f"silent_{k}", init=1) for k in range(2))
         restart = Array(Signal(name=f"restart_{k}") for k in range(2))
-        filling, reading = Signal(), Signal()
+        filling = Signal()
+        reading = Signal()
         clearing = Signal(init=1)
         accept = Signal()
         m.d.comb += [
