@@ -11,7 +11,7 @@ from spikeloom.sim.check import first_difference
 from spikeloom.sim.player import TOP, player_verilog
 from spikeloom.sim.runner import SimulationError, build_folder, last_line, run_child
 from spikeloom.sim.tools import find_simulators
-from spikeloom.sim.vectors import Design, Vectors
+from spikeloom.sim.vectors import ALARMS, Design, Vectors
 
 __all__ = ["MODULE", "Played", "play", "write_player"]
 
@@ -136,8 +136,8 @@ def _command(simulator: str) -> list[str]:
 
 def _mishap(ended: str) -> str:
     """What the player itself found to be wrong."""
-    return {
-        "ended stuck=0 error=0": "",
-        "ended stuck=1 error=0": "the design stopped before its last word came out",
-        "ended stuck=0 error=1": "the design took legal events for illegal ones",
-    }.get(ended, f"the design went wrong: {ended.removeprefix('ended ')}")
+    values = dict(each.split("=") for each in ended.split()[1:])
+    if values.pop("stuck") != "0":
+        return "the design stopped before its last word came out"
+    # An alarm that is not known is no better than one that is high.
+    return next((ALARMS[name] for name, value in values.items() if value != "0"), "")

@@ -7,7 +7,7 @@ reads what it sends from files and writes what it sees to files.
 from collections.abc import Mapping
 from typing import Any
 
-from spikeloom.sim.vectors import PROBE, streams
+from spikeloom.sim.vectors import ALARMS, PROBE, streams
 
 __all__ = ["TOP", "player_verilog"]
 
@@ -79,7 +79,7 @@ module sink #(parameter STREAM = 0, WIDTH = 1, NAME = "o") (
     end
 endmodule
 
-module player (input rst, output reg done, output reg stuck, output error);
+module player (input rst, output reg done, output reg stuck{outputs});
     reg clk = 0;
     always #5 clk = ~clk;
     reg [31:0] cycle, counted, idle, still, patience, settling, gap;
@@ -90,9 +90,9 @@ module player (input rst, output reg done, output reg stuck, output error);
     wire [31:0] count = counted{counted};
 
     {module} dut (
-        .clk(clk), .rst(rst){error}{ports}
+        .clk(clk), .rst(rst){alarms}{ports}
     );
-{streams}{absent}
+{streams}
     initial begin
         done = 0; stuck = 0; cycle = 0; counted = 0; idle = 0; still = 0;
         if (!$value$plusargs("gap=%d", gap)) gap = 0;
@@ -114,12 +114,12 @@ endmodule
 
 module playback;
     reg rst = 1;
-    wire done, stuck, error;
-    player player (.rst(rst), .done(done), .stuck(stuck), .error(error));
+    wire done, stuck{wires_of_alarms};
+    player player (.rst(rst), .done(done), .stuck(stuck){alarms});
     initial begin
         #43 rst = 0;
         @(posedge done);
-        $display("ended stuck=%b error=%b", stuck, error);
+        $display("ended stuck=%b{shown}", stuck{wires_of_alarms});
         $finish;
     end
 endmodule
@@ -152,7 +152,7 @@ def player_verilog(sidecar: Mapping[str, Any]) -> str:
     """
     sources, sinks = streams(sidecar)
     widths = sources | sinks
-    has_error = any(port["name"] == "error" for port in sidecar["ports"])
+    alarms = [port["name"] for port in sidecar["ports"] if port["name"] in ALARMS]
     return _TEMPLATE.format(
         module=sidecar["module"],
         patience=sidecar["patience"],
@@ -162,7 +162,10 @@ def player_verilog(sidecar: Mapping[str, Any]) -> str:
             for name, width in widths.items()
         ),
         counted="".join(f" + {name}__moves" for name in widths if name in sinks or name == "load"),
-        error=", .error(error)" if has_error else "",
+        outputs="".join(f", output {name}" for name in alarms),
+        wires_of_alarms="".join(f", {name}" for name in alarms),
+        alarms="".join(f", .{name}({name})" for name in alarms),
+        shown="".join(f" {name}=%b" for name in alarms),
         ports="".join(_PORTS.format(name=name) for name in widths),
         streams="".join(
             _STREAM.format(
@@ -176,7 +179,6 @@ def player_verilog(sidecar: Mapping[str, Any]) -> str:
             )
             for number, (name, width) in enumerate(widths.items())
         ),
-        absent="" if has_error else "    assign error = 1'b0;\n",
         moves=" || ".join(f"{name}__moves" for name in widths),
         events=" || ".join(f"{name}__moves" for name in widths if name not in PROBE),
         left=" || ".join(f"{name}__left" for name in sources),

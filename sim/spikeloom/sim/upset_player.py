@@ -24,7 +24,7 @@ from spikeloom.reference.scenario import Scenario
 from spikeloom.rtl_gen.emit import describe, emit_rtlil
 from spikeloom.rtl_gen.network import NetworkTop
 from spikeloom.sim.runner import SimulationError, last_line, run_child
-from spikeloom.sim.vectors import Wait, loading, vectors
+from spikeloom.sim.vectors import ALARMS, Wait, loading, vectors
 
 __all__ = ["Flip", "Outcome", "Part", "Trial", "UpsetPlayer"]
 
@@ -132,8 +132,7 @@ class UpsetPlayer:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self._program = _built(top, folder)
-        names = ("error", "weight_error", "state_error")
-        self.alarms = tuple(each for each in names if each in top.signature.members)
+        self.alarms = tuple(each for each in ALARMS if each in top.signature.members)
         self._samples = scenario.stimulus.shape[0]
         self._head = self._header(top, scenario)
         self.parts: tuple[Part, ...] = ()
