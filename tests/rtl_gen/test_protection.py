@@ -29,7 +29,7 @@ def test_flips(width: int) -> None:
     m.d.comb += [stored[:width].eq(word), stored[width:].eq(check_bits(word))]
     read = Signal(total)
     m.d.comb += read.eq(stored ^ flips)
-    right, unknown = put_right(read[:width], read[width:])
+    right, unknown = put_right(m, "word", read[:width], read[width:])
     m.d.comb += [seen.eq(right), lost.eq(unknown)]
     rng = random.Random(width)
     pairs = list(combinations(range(total), 2))

@@ -387,9 +387,9 @@ class NeuronArray(wiring.Component):
         states, lost = [], []
         for k in range(self.lanes):
             stored = read.data[k]
-            word, unknown = put_right(Cat(stored[name] for name in shapes), stored.check)
-            state: Any = Signal(data.StructLayout(shapes), name=f"state_{k}")
-            m.d.comb += Value.cast(state).eq(word)
+            word = Cat(stored[name] for name in shapes)
+            right, unknown = put_right(m, f"state_{k}", word, stored.check)
+            state = data.StructLayout(shapes)(right)
             states.append({name: state[name] for name in shapes})
             lost.append(unknown)
         with m.If(counts & Cat(lost).any()):

@@ -7,7 +7,7 @@ the parity of those whose number has bit ``k``, and one more makes the parity of
 
 from dataclasses import dataclass
 
-from amaranth.hdl import Cat, Const, Value
+from amaranth.hdl import Cat, Module, Signal, Value
 
 __all__ = ["UNGUARDED", "Protection", "check_bits", "check_width", "put_right"]
 
@@ -63,11 +63,13 @@ def check_bits(word: Value) -> Value:
     return Cat(*bits, whole)
 
 
-def put_right(word: Value, check: Value) -> tuple[Value, Value]:
+def put_right(m: Module, name: str, word: Value, check: Value) -> tuple[Signal, Signal]:
     """A word as it was stored, and whether that cannot be known.
 
     Parameters
     ----------
+    m, name
+        Module to which the logic is added, and what its signals begin with.
     word, check
         What is read of a word and of its :func:`check_bits`.
 
@@ -76,13 +78,21 @@ def put_right(word: Value, check: Value) -> tuple[Value, Value]:
     The word, right if at most one bit of all that is read is wrong; and whether two are. Of three
     and more nothing is known.
     """
-    syndrome = Cat(*(a ^ b for a, b in zip(check_bits(word)[:-1], check[:-1], strict=True)))
-    odd = word.xor() ^ check.xor()
-    numbers = _numbers(len(word))
-    wrong = Cat(*(odd & (syndrome == number) for number in numbers))
-    return word ^ wrong, ~odd & syndrome.any()
+    read = Signal(len(word), name=f"{name}_read")
+    syndrome = Signal(len(check) - 1, name=f"{name}_syndrome")
+    odd = Signal(name=f"{name}_odd")
+    right = Signal(len(word), name=f"{name}_right")
+    lost = Signal(name=f"{name}_lost")
+    wrong = Cat(odd & (syndrome == number) for number in _numbers(len(word)))
+    m.d.comb += [
+        read.eq(word),
+        syndrome.eq(check_bits(read) ^ check),
+        odd.eq(read.xor() ^ check.xor()),
+        right.eq(read ^ wrong),
+        lost.eq(~odd & syndrome.any()),
+    ]
+    return right, lost
 
 
 def _parity(word: Value, chosen: list[int]) -> Value:
-    bits = [bit for bit, counts in zip(word, chosen, strict=True) if counts]
-    return Cat(*bits).xor() if bits else Const(0, 1)
+    return (word & sum(counts << place for place, counts in enumerate(chosen))).xor()
