@@ -1,6 +1,6 @@
 """The tables of ``docs/boards.md``: what the boards are, and what the digits network is on them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from figures import CHECKOUT, Figures
@@ -22,14 +22,19 @@ def tables(figures: Figures) -> dict[str, str]:
 
 
 def write_tables(figures: Figures, path: Path) -> None:
-    """Put the tables into a file, each between ``<!-- NAME -->`` and ``<!-- /NAME -->``."""
+    """Put the tables into a file."""
+    put_tables(tables(figures), path)
+
+
+def put_tables(found: Mapping[str, str], path: Path) -> None:
+    """Put tables into a file, each between ``<!-- NAME -->`` and ``<!-- /NAME -->``."""
     text = path.read_text(encoding="utf-8")
-    for name, table in tables(figures).items():
+    for name, lines in found.items():
         before, begin, rest = text.partition(f"<!-- {name} -->\n")
         _, end, after = rest.partition(f"<!-- /{name} -->\n")
         if not end:
             raise SystemExit(f"{path} must hold the markers of the table {name}")
-        text = f"{before}{begin}{table}{end}{after}"
+        text = f"{before}{begin}{lines}{end}{after}"
     path.write_text(text, encoding="utf-8")
 
 
@@ -48,7 +53,7 @@ def _facts() -> str:
         )
         for board in BOARDS.values()
     ]
-    return _table(titles, rows)
+    return table(titles, rows)
 
 
 def _serial() -> str:
@@ -63,7 +68,7 @@ def _serial() -> str:
         )
         for board in BOARDS.values()
     ]
-    return _table(titles, rows)
+    return table(titles, rows)
 
 
 def _commands(board: Board):  # type: ignore[no-untyped-def]
@@ -95,7 +100,7 @@ def _digits(figures: Figures) -> str:
                 *(f"{each:,}" for each in used),
             )
         )
-    return _table(titles, rows)
+    return table(titles, rows)
 
 
 def _link(figures: Figures) -> str:
@@ -130,10 +135,11 @@ def _link(figures: Figures) -> str:
                     " network waits for the line",
                 )
             )
-    return _table(("on the virtual iCEBreaker", "seen"), rows)
+    return table(("on the virtual iCEBreaker", "seen"), rows)
 
 
-def _table(titles: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+def table(titles: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """A table in Markdown."""
     head = list(titles)
     lines = [head, ["---"] * len(head), *rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)

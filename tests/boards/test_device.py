@@ -35,6 +35,7 @@ from spikeloom.reference.link_frames import Answer, Frame, Order, answer_bytes
 from spikeloom.reference.simulate import run_fixed
 from spikeloom.rtl_gen.link.linked import weight_bytes
 from spikeloom.rtl_gen.network import NetworkTop
+from spikeloom.rtl_gen.protection import Protection
 from spikeloom.rtl_gen.weights import WeightStore
 
 
@@ -173,6 +174,27 @@ def test_illegal_event(clock: Clock) -> None:
     assert device.illegal()
     device.reset()
     assert not device.illegal()
+
+
+def test_errors_of_guarded_memories(clock: Clock) -> None:
+    """Each is a bit of its own; a reset clears it."""
+    guards = Protection(parity=True, ecc=True)
+    model, facts, _ = board(stack(random.Random(3)), protection=guards)
+    device = Device(MemoryLine(model, clock), facts)
+    for name, told in (("wrong_weight", [True, False]), ("lost_state", [False, True])):
+        setattr(model, name, True)
+        assert [device.weight_error(), device.state_error()] == told
+        assert not device.illegal()
+        device.reset()
+        assert [device.weight_error(), device.state_error()] == [False, False]
+
+
+@pytest.mark.parametrize(("name", "option"), [("weight_error", "parity"), ("state_error", "ecc")])
+def test_errors_of_memories_that_are_not_guarded(name: str, option: str, clock: Clock) -> None:
+    model, facts, _ = board(stack(random.Random(3)))
+    device = Device(MemoryLine(model, clock), facts)
+    with pytest.raises(DeviceError, match=f"build it with --{option}"):
+        getattr(device, name)()
 
 
 @pytest.mark.parametrize(

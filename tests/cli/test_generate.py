@@ -269,6 +269,39 @@ def test_the_folder_of_another_command_is_not_replaced(run, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == [MARKER]
 
 
+@pytest.mark.parametrize("how", ["options", "tables"])
+def test_guarded_memories(run, tmp_path, how):
+    """Ports, memories and header say so; without, nothing of it is there."""
+    options, changes = ["--parity", "--ecc"], {}
+    if how == "tables":
+        options, changes = [], {"design": "lanes = 2\nparity = true\necc = true"}
+    config = _write_network(tmp_path, **changes)
+    assert run("generate", config, *options, "-o", tmp_path / "on")[0] == 0
+    assert run("generate", _write_network(tmp_path), "-o", tmp_path / "off")[0] == 0
+    found = {}
+    for name in ("on", "off"):
+        sidecar = json.loads((tmp_path / name / "network.json").read_text())
+        ports = {port["name"] for port in sidecar["ports"]}
+        verilog = (tmp_path / name / "network.v").read_text()
+        there = {"weight_error", "state_error"} & ports
+        assert len(there) == (2 if name == "on" else 0)
+        assert ("guarded by a parity bit" in verilog) == (name == "on")
+        assert ("parity" in verilog) == (name == "on")
+        found[name] = sidecar["populations"][0]["memories"]
+    assert found["on"].pop("parity")["width"] == 1
+    assert found["on"]["weights"] == found["off"]["weights"]
+    # Two lanes of 16 bits, and six of the code each.
+    widths = [found[name]["state"]["width"] for name in ("on", "off")]
+    assert widths == [44, 32]
+
+
+@pytest.mark.parametrize("option", ["--parity", "--ecc"])
+def test_an_array_is_not_guarded(run, tmp_path, option):
+    code, _, error = run("generate", option, "-o", tmp_path / "out")
+    assert code == 2
+    assert f"{option} has no effect on a neuron array" in error
+
+
 def test_a_nir_file(run, model, tmp_path):
     """Neurons that also hear each other: hardware and testbench, and Icarus agrees."""
     options = ["--profile", "textbook", "--lanes", 2, "--steps", 40]

@@ -89,6 +89,24 @@ def test_json(run, network, raster):
     assert plan["used"]["block RAMs"]["available"] == 108
 
 
+def test_guarded_memories(run, network, raster):
+    """They take memory and, the code, cycles."""
+    plans = []
+    for options in ([], ["--parity"], ["--parity", "--ecc"]):
+        arguments = (raster, "--board", "ulx3s-45f", "--lanes", 4, *options, "--json")
+        code, output, _ = run("plan", network, *arguments)
+        assert code == 0
+        plans.append(json.loads(output))
+    plain, parity, both = plans
+    assert plain["cycles"] == parity["cycles"]
+    assert all(a > b for a, b in zip(both["cycles"], plain["cycles"], strict=True))
+    for each, other in zip(plain["populations"], both["populations"], strict=True):
+        assert "parity" not in each["memories"]
+        assert other["memories"]["parity"]["width"] == 1
+        assert other["memories"]["state"]["width"] == each["memories"]["state"]["width"] * 22 // 16
+        assert other["used"]["logic cells"] > each["used"]["logic cells"]
+
+
 def test_smallest_board(run, network):
     assert json.loads(run("plan", network, "--json")[1])["board"] == "icebreaker"
 

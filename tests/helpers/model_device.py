@@ -26,6 +26,7 @@ from spikeloom.reference.network import Connection, FixedInput, FixedNetwork
 from spikeloom.reference.simulate import run_fixed
 from spikeloom.rtl_gen.link.linked import QUEUE_BYTES, weight_bytes
 from spikeloom.rtl_gen.network import NetworkTop
+from spikeloom.rtl_gen.protection import UNGUARDED, Protection
 from spikeloom.rtl_gen.weights import WeightStore
 
 SPIKE, TICK, RESTART, WEIGHT = range(4)
@@ -155,6 +156,7 @@ class ModelDevice:
         self.place = 0
         self.sound = True
         self.error, self.begun = False, False
+        self.wrong_weight = self.lost_state = False
         self.steps: list[IntArray] = []
         self.step: IntArray = np.zeros(math.prod(self.i.shape), dtype=np.int64)
         self.counts = Counter(events_in=0, waits=7, events_out=0, cycles=70_000)
@@ -209,7 +211,8 @@ class ModelDevice:
                 if event:
                     self._event(*event)
         elif kind == Order.STATUS:
-            answer, body = Answer.STATUS, bytes([self.error | (not self.loaded) << 1])
+            bits = (self.error, not self.loaded, self.wrong_weight, self.lost_state)
+            answer, body = Answer.STATUS, bytes([sum(bit << k for k, bit in enumerate(bits))])
         elif kind == Order.POTENTIALS and self.facts.monitor:
             if not self.begun:
                 answer, body = Answer.POTENTIALS, self._row(int.from_bytes(payload))
@@ -350,9 +353,13 @@ def sent_potentials(rng: random.Random) -> FixedNetwork:
 
 
 def board(
-    net: FixedNetwork, *, monitor: bool = False, store: WeightStore = WeightStore.AUTO
+    net: FixedNetwork,
+    *,
+    monitor: bool = False,
+    store: WeightStore = WeightStore.AUTO,
+    protection: Protection = UNGUARDED,
 ) -> tuple[ModelDevice, LinkFacts, bytes]:
-    top = NetworkTop(net, 2, store)
+    top = NetworkTop(net, 2, store, protection=protection)
     facts = LinkFacts.of(top, HostLink(monitor=monitor), 1_000_000)
     return ModelDevice(top, facts), facts, weight_bytes(top)
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from general_networks import Make, recurrent_dense, saturating, two_inputs
 
 from spikeloom.reference.dense import FixedDense, fixed_stack
 from spikeloom.reference.fixed import QFormat
@@ -13,6 +14,7 @@ from spikeloom.reference.network import FixedNetwork
 from spikeloom.reference.neuron_fixed import DecayRule, NeuronConfig, SynapseConfig
 from spikeloom.rtl_gen.inventory import MemoryShape, Multiplier, memories, multipliers
 from spikeloom.rtl_gen.network import NetworkTop
+from spikeloom.rtl_gen.protection import Protection
 from spikeloom.rtl_gen.weights import WeightStore
 
 
@@ -25,6 +27,14 @@ def test_random_stacks(
     network = network_of(rng, sizes, max_count=rng.choice([1, 3]))
     lanes = [rng.randint(1, 9) for _ in network.populations]
     check_inventory(NetworkTop(network, lanes, rng.choice(list(WeightStore))))
+
+
+@pytest.mark.parametrize("store", [WeightStore.AUTO, WeightStore.SPRAM])
+@pytest.mark.parametrize("make", [recurrent_dense, two_inputs, saturating])
+def test_guarded_memories(check_inventory: Callable[..., None], make: Make, store) -> None:
+    net = make(random.Random(make.__name__))
+    guards = Protection(parity=True, ecc=True)
+    check_inventory(NetworkTop(net, 2, store, protection=guards))
 
 
 def test_by_hand() -> None:

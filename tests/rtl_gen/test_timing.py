@@ -18,6 +18,7 @@ from general_networks import (
     network,
     population,
     recorded,
+    recurrent_dense,
     saturating,
     spiking,
     two_inputs,
@@ -28,8 +29,10 @@ from spikeloom.reference.fixed import IntArray
 from spikeloom.reference.maps import Convolution, Dense, Pool, Shape
 from spikeloom.reference.network import Connection, FixedInput, FixedNetwork
 from spikeloom.reference.neuron_fixed import DecayRule
+from spikeloom.reference.profile import Accumulation
 from spikeloom.rtl_gen.network import NetworkTop
 from spikeloom.rtl_gen.population import DensePopulation
+from spikeloom.rtl_gen.protection import Protection
 from spikeloom.rtl_gen.synapse import EventList
 from spikeloom.rtl_gen.timing import Timing, predict
 from spikeloom.rtl_gen.weights import WeightStore
@@ -141,6 +144,21 @@ def test_loaded_weights(bench: Any, make: Make) -> None:
         for store in (WeightStore.AUTO, WeightStore.LOADED_BLOCK)
     ]
     assert cycles[0] > cycles[1]
+
+
+@pytest.mark.parametrize("make", [recurrent_dense, two_inputs, saturating])
+def test_guarded_memories(bench: Any, make: Make) -> None:
+    """Parity costs no cycle; the code a stage, but where events act one by one."""
+    rng = random.Random(make.__name__)
+    net = make(rng)
+    values = draw_stimulus(rng, net, 2, 4)
+    guards = Protection(), Protection(parity=True), Protection(parity=True, ecc=True)
+    plain, parity, both = (
+        check(bench, NetworkTop(net, 2, protection=each), values).cycles for each in guards
+    )
+    assert parity == plain
+    one_by_one = [p.neurons.accumulation is not Accumulation.STEP for p in net.populations.values()]
+    assert both == plain if all(one_by_one) else both > plain
 
 
 @pytest.mark.parametrize("lanes", [8, 16])

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from amaranth.back import rtlil
+from amaranth.hdl import ResetInserter, Signal, Value
 from amaranth.sim import Simulator
 
 from spikeloom.rtl_gen.weights import WeightMemory, WeightStore
@@ -92,3 +93,67 @@ def test_what_the_tools_are_told(store: WeightStore) -> None:
     assert ('attribute \\ram_style "' in text) == (store is not WeightStore.AUTO)
     if store.style:
         assert f'attribute \\ram_style "{store.style}"' in text
+
+
+@pytest.mark.parametrize("store", [WeightStore.AUTO, WeightStore.SPRAM, WeightStore.LOADED_BLOCK])
+def test_parity(store: WeightStore) -> None:
+    """Each bit of each row, and each parity: noticed when the row is read, and not before."""
+    memory = WeightMemory(ROWS, 8, store, parity=True)
+    module = memory.elaborate(None)
+    bits = module.submodules.memory.data, module.submodules.parity.data
+    simulator = Simulator(ResetInserter(begin_anew := Signal())(module))
+    simulator.add_clock(1e-6)
+
+    async def flipped(ctx, data, row: int, bit: int) -> None:
+        value = Value.cast(data[row])
+        ctx.set(value, ctx.get(value) ^ 1 << bit)
+
+    async def noticed(ctx, row: int) -> bool:
+        ctx.set(begin_anew, 1)
+        await ctx.tick()
+        ctx.set(begin_anew, 0)
+        await read(ctx, memory, row)
+        await ctx.tick().repeat(3)
+        return bool(ctx.get(memory.error))
+
+    async def script(ctx):
+        if store.loaded:
+            for word in memory.loads():
+                await load(ctx, memory, word)
+        for row in range(len(ROWS)):
+            assert not await noticed(ctx, row)
+        for row in range(len(ROWS)):
+            for data, width in zip(bits, (24, 1), strict=True):
+                for bit in range(width):
+                    await flipped(ctx, data, row, bit)
+                    assert await noticed(ctx, row)
+                    assert not await noticed(ctx, (row + 1) % len(ROWS))
+                    await flipped(ctx, data, row, bit)
+
+    simulator.add_testbench(script)
+    simulator.run()
+
+
+def test_parity_of_rows_that_nobody_needs() -> None:
+    """Whatever the port shows where no row is needed is no error, nor is a row that waits."""
+    memory = WeightMemory(ROWS, 8, WeightStore.LOADED_BLOCK, parity=True)
+
+    async def script(ctx):
+        for word in memory.loads():
+            await load(ctx, memory, word)
+        # Half of a row is loaded again.
+        await load(ctx, memory, {"weight": 1, "lane": 0, "row": 3})
+        ctx.set(memory.addr, 3)
+        for needed, en in ((0, 1), (1, 0), (0, 1)):
+            ctx.set(memory.needed, needed)
+            ctx.set(memory.en, en)
+            await ctx.tick().repeat(4)
+            assert not ctx.get(memory.error)
+        # The parity that is stored is that of lane 0 alone, which is odd.
+        row = [1, *ROWS[3, 1:].tolist()]
+        even = sum((weight & 255).bit_count() for weight in row) % 2 == 0
+        await read(ctx, memory, 3)
+        await ctx.tick().repeat(3)
+        assert ctx.get(memory.error) == even
+
+    simulate(memory, script)

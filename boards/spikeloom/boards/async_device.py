@@ -169,6 +169,14 @@ class AsyncDevice:
         """As :meth:`Device.illegal <spikeloom.boards.device.Device.illegal>`."""
         return await self._call(self._device.illegal)
 
+    async def weight_error(self) -> bool:
+        """As :meth:`Device.weight_error <spikeloom.boards.device.Device.weight_error>`."""
+        return await self._call(self._device.weight_error)
+
+    async def state_error(self) -> bool:
+        """As :meth:`Device.state_error <spikeloom.boards.device.Device.state_error>`."""
+        return await self._call(self._device.state_error)
+
     async def counters(self) -> dict[str, int]:
         """As :meth:`Device.counters <spikeloom.boards.device.Device.counters>`."""
         return await self._call(self._device.counters)

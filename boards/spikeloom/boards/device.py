@@ -218,6 +218,32 @@ class Device:
         """
         return bool(self._status() & 1)
 
+    def weight_error(self) -> bool:
+        """Whether a weight that was read since the last reset was wrong.
+
+        Where weights are loaded, opening the device anew after its power was off loads them again.
+
+        Raises
+        ------
+        DeviceError
+            If the device does not answer, has become another, or was built without parity.
+        """
+        if not self._facts.parity:
+            raise DeviceError("the device has no parity of weights: build it with --parity")
+        return bool(self._status() & 4)
+
+    def state_error(self) -> bool:
+        """Whether two bits of a neuron's state were wrong since the last reset.
+
+        Raises
+        ------
+        DeviceError
+            If the device does not answer, has become another, or was built without the code.
+        """
+        if not self._facts.ecc:
+            raise DeviceError("the device has no code for states: build it with --ecc")
+        return bool(self._status() & 8)
+
     def counters(self) -> dict[str, int]:
         """What was counted since the last reset, modulo ``2**32``.
 

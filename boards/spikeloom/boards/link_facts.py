@@ -162,6 +162,16 @@ class LinkFacts:
         """Whether potentials and counters can be read."""
         return bool(bytes.fromhex(self.identity)[1] & 2)
 
+    @property
+    def parity(self) -> bool:
+        """Whether weights have a parity."""
+        return bool(bytes.fromhex(self.identity)[1] & 4)
+
+    @property
+    def ecc(self) -> bool:
+        """Whether states are stored in a code."""
+        return bool(bytes.fromhex(self.identity)[1] & 8)
+
     def text(self) -> str:
         """They, as JSON."""
         return json.dumps(asdict(self), indent=2) + "\n"

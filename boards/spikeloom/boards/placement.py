@@ -14,6 +14,7 @@ from spikeloom.boards.resources import (
 )
 from spikeloom.reference.network import FixedNetwork
 from spikeloom.rtl_gen.network import Population, sources_of
+from spikeloom.rtl_gen.protection import UNGUARDED, Protection
 from spikeloom.rtl_gen.weights import WeightStore
 
 __all__ = ["Placement", "Placer"]
@@ -58,10 +59,13 @@ class Placer:
     ----------
     network
         The network.
+    protection
+        What of its memories is guarded.
     """
 
-    def __init__(self, network: FixedNetwork) -> None:
+    def __init__(self, network: FixedNetwork, protection: Protection = UNGUARDED) -> None:
         self._network = network
+        self._protection = protection
         self._names = tuple(network.populations)
         self.population = cache(self._population)
         self._resources = cache(self._resources_of)
@@ -70,7 +74,8 @@ class Placer:
         """The hardware of a population, by its number."""
         name = self._names[k]
         sources = sources_of(self._network, name)
-        return Population(self._network.populations[name], sources, lanes, store)
+        population = self._network.populations[name]
+        return Population(population, sources, lanes, store, self._protection)
 
     def _resources_of(
         self, k: int, lanes: int, store: WeightStore, family: Family

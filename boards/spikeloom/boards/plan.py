@@ -20,6 +20,7 @@ from spikeloom.reference.fixed import IntArray
 from spikeloom.reference.network import FixedNetwork
 from spikeloom.reference.simulate import Recording, run_fixed
 from spikeloom.rtl_gen.network import NetworkTop
+from spikeloom.rtl_gen.protection import UNGUARDED, Protection
 from spikeloom.rtl_gen.timing import Timing, predict
 from spikeloom.rtl_gen.weights import WeightStore
 
@@ -135,6 +136,7 @@ def make_plan(
     lanes: Sequence[int] | None = None,
     latency: float | None = None,
     frequency: float | None = None,
+    protection: Protection = UNGUARDED,
     progress: Callable[[str], None] = lambda stage: None,
 ) -> Plan:
     """Choose lanes and weight memories.
@@ -164,6 +166,8 @@ def make_plan(
         Mean time in seconds that a sample may take; ``None`` is as little as is found to fit.
     frequency
         Clock in Hz; ``None`` is the board's own. The plan has the nearest that the board makes.
+    protection
+        What of the network's memories is guarded.
     progress
         Is called with the name of each stage when it begins.
 
@@ -189,7 +193,7 @@ def make_plan(
             f"lanes must be {len(network.populations)}, one a population, not {len(lanes)}"
         )
     progress("golden run")
-    planner = _Planner(network, stimulus, lanes, latency, frequency, progress)
+    planner = _Planner(network, stimulus, lanes, latency, frequency, protection, progress)
     boards = sorted(
         (each for each in BOARDS.values() if each.built), key=lambda each: each.logic_cells
     )
@@ -227,6 +231,7 @@ class _Planner:
         lanes: Sequence[int] | None,
         latency: float | None,
         frequency: float | None,
+        protection: Protection,
         progress: Callable[[str], None],
     ) -> None:
         self._network = network
@@ -237,12 +242,13 @@ class _Planner:
         self._given = lanes
         self._latency = latency
         self._frequency = frequency
+        self._protection = protection
         self._progress = progress
         self._signals = {name: self._stimulus}
         self._signals |= {**self._recording.membrane, **self._recording.spikes}
         flat = self._stimulus.reshape(*self._stimulus.shape[:2], -1)
         self._arrival = {name: np.count_nonzero(flat, axis=2) + 1}
-        self._placer = Placer(network)
+        self._placer = Placer(network, protection)
         self._useful = [_useful_lanes(each.shape[0]) for each in network.populations.values()]
         self._work = cache(self._work_of)
         self._runs = cache(self._runs_of)
@@ -427,7 +433,7 @@ class _Planner:
         return (ticks[-1] - ticks[steps - 1]) / (samples - 1)
 
     def _top_of(self, lanes: tuple[int, ...], stores: tuple[WeightStore, ...]) -> NetworkTop:
-        return NetworkTop(self._network, lanes, stores)
+        return NetworkTop(self._network, lanes, stores, protection=self._protection)
 
     def _predict(self, top: NetworkTop, which: slice) -> Timing:
         return predict(top, self._stimulus[which], _part(self._recording, which))

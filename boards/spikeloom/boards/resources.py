@@ -16,6 +16,7 @@ from spikeloom.rtl_gen.inventory import (
 )
 from spikeloom.rtl_gen.link.linked import QUEUE_BYTES
 from spikeloom.rtl_gen.network import Population
+from spikeloom.rtl_gen.protection import check_width
 
 __all__ = ["Memory", "PopulationResources", "link_resources", "population_resources"]
 
@@ -114,14 +115,32 @@ def _logic(population: Population, family: Family, found: Iterable[Memory]) -> i
     lane = model.pipeline * state * population.core.array.latency
     lane += model.comparison * state * config.count_width
     lane += model.sum * config.current_width
+    if population.protection.ecc:
+        lane += _code_cells(state)
     cells = model.population + (0 if population.gathers else model.scatter)
     cells += lane * population.lanes
+    if population.protection.parity:
+        cells += _parity_cells(population.weights.width * population.lanes + 1)
     for each in found:
         if each.cell is None:
             cells += each.shape.bits * (model.constant if each.shape.rom else model.written)
     if family.multiplier is None:
         cells += model.product * sum(_added(each) for each in multipliers(population))
     return round(cells)
+
+
+def _parity_cells(bits: int) -> float:
+    """Logic cells that sum up so many bits modulo 2: each takes four and leaves one."""
+    return (bits - 1) / 3
+
+
+def _code_cells(bits: int) -> float:
+    """Logic cells that write the code of a word of so many bits and read it, about."""
+    checks = check_width(bits)
+    # About half of the bits are in each check, when it is written and when it is read; then each
+    # bit is compared with what the checks say is wrong.
+    sums = 2 * checks * _parity_cells(bits // 2) + _parity_cells(bits + checks)
+    return sums + 2 * bits
 
 
 def _added(factors: Multiplier) -> int:

@@ -41,6 +41,7 @@ from spikeloom.reference.profile import Decay, Profile
 from spikeloom.reference.scenario import Scenario
 from spikeloom.rtl_gen.network import NetworkTop
 from spikeloom.rtl_gen.neuron import NeuronArray
+from spikeloom.rtl_gen.protection import Protection
 from spikeloom.sim.vectors import Design
 
 __all__ = [
@@ -65,9 +66,10 @@ _ARRAY_ONLY: Mapping[type, tuple[str, ...]] = {
     FixedOptions: ("current_width", "unit"),
 }
 _NETWORK_ONLY: Mapping[type, tuple[str, ...]] = {
+    DesignOptions: ("parity", "ecc"),
     FixedOptions: (
         *("weight_width", "state_fraction", "scale", "percentile", "max_count", "input_fraction"),
-    )
+    ),
 }
 
 # Options of a profile that say something of synapses, loops and neurons without a time constant,
@@ -203,7 +205,7 @@ def network_design(
             raise ValueError(f"layer {k} is wrong: {error}") from error
         lanes.append(design.lanes if options.lanes is None else options.lanes)
     quantized = _quantized(arguments, float_stack(layers), fixed, neuron.profile)
-    top = _top(arguments, quantized, lanes)
+    top = _top(arguments, quantized, lanes, design)
     return UserDesign(top, _module(design, "network"), top.network.profile, neuron.profile.dt)
 
 
@@ -220,12 +222,16 @@ def nir_design(arguments: argparse.Namespace) -> UserDesign:
     design = from_arguments(DesignOptions, arguments)
     refuse_options({**_ARRAY_ONLY, **_NEURON_ONLY}, arguments, {}, "a NIR file")
     network, _ = read_network(arguments.config, profile)
-    top = _top(arguments, _quantized(arguments, network, fixed, profile), design.lanes)
+    fixed_point = _quantized(arguments, network, fixed, profile)
+    top = _top(arguments, fixed_point, design.lanes, design)
     return UserDesign(top, _module(design, "network"), profile.name, profile.dt)
 
 
 def _top(
-    arguments: argparse.Namespace, network: FixedNetwork, lanes: int | Sequence[int]
+    arguments: argparse.Namespace,
+    network: FixedNetwork,
+    lanes: int | Sequence[int],
+    design: DesignOptions,
 ) -> NetworkTop:
     """The hardware of a network, with its lanes or as a plan has it."""
     given = from_arguments(ReadoutOptions, arguments)
@@ -234,10 +240,11 @@ def _top(
         stop = EarlyStop(steps=given.decide_within, margin=given.margin)
     elif given != ReadoutOptions():
         raise ValueError("--decide-within and --margin must be given together")
+    protection = Protection(parity=design.parity, ecc=design.ecc)
     if getattr(arguments, "plan", None) is None:
-        return NetworkTop(network, lanes, stop=stop)
+        return NetworkTop(network, lanes, stop=stop, protection=protection)
     refuse_options({DesignOptions: ("lanes",)}, arguments, {}, "a design with --plan")
-    return planned_top(network, arguments.plan, stop)
+    return planned_top(network, arguments.plan, stop, protection)
 
 
 def _quantized(

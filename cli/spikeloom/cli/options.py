@@ -38,11 +38,17 @@ class Spelling:
         The word for ``None``.
     choices
         All that it may be.
+    switch
+        Whether the flag alone means yes.
     """
 
+    switch: bool = False
     flag: str = ""
     none: str = "none"
     choices: tuple[str, ...] = ()
+
+
+_SWITCH = Spelling(switch=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +72,12 @@ class DesignOptions:
     module: Annotated[str, "name of the Verilog module"] = ""
     neurons: Annotated[int, "neurons of an array"] = 64
     lanes: Annotated[int, "neurons updated at once, 1 to 256"] = 8
+    parity: Annotated[
+        bool, "notice weights of which a bit has flipped, by a parity of each row", _SWITCH
+    ] = False
+    ecc: Annotated[
+        bool, "correct states of which a bit has flipped, by a code (SECDED)", _SWITCH
+    ] = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,6 +195,16 @@ def add_arguments(
     for option in _options(group).values():
         if option.name == leave_out:
             continue
+        if option.spelling.switch:
+            arguments.add_argument(
+                option.flag,
+                dest=f"{group.__name__}.{option.name}",
+                action="store_const",
+                const="yes",
+                default=argparse.SUPPRESS,
+                help=option.help,
+            )
+            continue
         arguments.add_argument(
             option.flag,
             dest=f"{group.__name__}.{option.name}",
@@ -229,7 +251,7 @@ def given_values(group: type, arguments: argparse.Namespace, table: Any = None) 
 def given_words(group: type, arguments: argparse.Namespace) -> list[str]:
     """The options of a class that were given on the command line, as words of one."""
     return [
-        f"{option.flag}={value}"
+        option.flag if option.spelling.switch else f"{option.flag}={value}"
         for name, option in _options(group).items()
         if (value := getattr(arguments, f"{group.__name__}.{name}", None)) is not None
     ]

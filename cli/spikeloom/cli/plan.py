@@ -124,7 +124,8 @@ def _run(arguments: argparse.Namespace) -> int:
     warnings.simplefilter("ignore", UnusedElaboratable)
     tables = read_tables(arguments)
     design = read_design(arguments, tables)
-    network = network_top(design, "a neuron array has no layers to plan").network
+    top = network_top(design, "a neuron array has no layers to plan")
+    network = top.network
     stimulus, source = read_stimulus(arguments, tables, network, design.dt)
     lanes = arguments.lanes
     if lanes is not None and len(lanes) == 1:
@@ -138,6 +139,7 @@ def _run(arguments: argparse.Namespace) -> int:
             lanes=lanes,
             latency=arguments.latency,
             frequency=None if arguments.frequency is None else arguments.frequency * 1e6,
+            protection=top.protection,
             progress=lambda stage: bars.update(bar, description=stage),
         )
         bars.update(bar, total=1, completed=1, description="planned")

@@ -11,6 +11,7 @@ from spikeloom.boards.resources import Memory
 from spikeloom.reference.latency import EarlyStop
 from spikeloom.reference.network import FixedNetwork
 from spikeloom.rtl_gen.network import NetworkTop
+from spikeloom.rtl_gen.protection import UNGUARDED, Protection
 from spikeloom.rtl_gen.weights import WeightStore
 
 __all__ = ["plan_facts", "planned_clock", "planned_top"]
@@ -74,7 +75,12 @@ class _PlanFile:
     stores: tuple[WeightStore, ...]
 
 
-def planned_top(network: FixedNetwork, path: Path, stop: EarlyStop | None = None) -> NetworkTop:
+def planned_top(
+    network: FixedNetwork,
+    path: Path,
+    stop: EarlyStop | None = None,
+    protection: Protection = UNGUARDED,
+) -> NetworkTop:
     """The hardware of a network as a plan has it, with a read-out that stops or without.
 
     Raises
@@ -87,7 +93,7 @@ def planned_top(network: FixedNetwork, path: Path, stop: EarlyStop | None = None
     if plan.populations != names:
         layers = ", ".join(f"{name} of {neurons}" for name, neurons in plan.populations)
         raise ValueError(f"{path} must be a plan of this network, but is of {layers} neurons")
-    return NetworkTop(network, plan.lanes, plan.stores, stop)
+    return NetworkTop(network, plan.lanes, plan.stores, stop, protection)
 
 
 def planned_clock(path: Path, board: str) -> float:

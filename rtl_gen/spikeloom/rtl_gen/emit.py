@@ -15,9 +15,8 @@ from amaranth.lib import data, wiring
 
 from spikeloom.reference.fixed import QFormat
 from spikeloom.reference.neuron_fixed import NeuronConfig, SynapseConfig
-from spikeloom.rtl_gen.datapath import state_shapes
 from spikeloom.rtl_gen.network import NetworkTop, Population
-from spikeloom.rtl_gen.neuron import NeuronArray
+from spikeloom.rtl_gen.neuron import NeuronArray, stored_layout
 
 __all__ = ["EmitError", "describe", "emit_rtlil", "emit_verilog", "header_lines", "ports"]
 
@@ -110,6 +109,13 @@ def header_lines(top: NetworkTop | NeuronArray, profile: str) -> tuple[str, ...]
         f" {p.population.weight_width}-bit weights; {_widths(p.neurons)}"
         for k, p in enumerate(top.populations)
     )
+    guards = {
+        "a parity bit for each row of weights": top.protection.parity,
+        "a code (SECDED) for each neuron's state": top.protection.ecc,
+    }
+    guarded = [text for text, there in guards.items() if there]
+    if guarded:
+        return (f"profile {profile}", *lines, f"guarded by {' and '.join(guarded)}")
     return (f"profile {profile}", *lines)
 
 
@@ -183,12 +189,20 @@ def _population(top: Population | NeuronArray) -> dict[str, Any]:
                 ),
             }
         }
-    bits = sum(shape.width for shape in state_shapes(config).values())
+        if top.weights.parity:
+            memories["parity"] = {
+                "rows": len(top.weights.rows),
+                "store": "auto",
+                "width": 1,
+                "content": "the parity of each row of weights",
+            }
+    ecc = top.ecc if isinstance(top, NeuronArray) else top.protection.ecc
+    layout = stored_layout(config, ecc)
     memories["state"] = {
         "rows": top.rows,
-        "width": bits * top.lanes,
+        "width": layout.size * top.lanes,
         "content": "row position * groups + channel // lanes, lane channel % lanes: "
-        + ", ".join(state_shapes(config)),
+        + ", ".join(layout.members),
     }
     return {
         "lanes": top.lanes,

@@ -10,7 +10,7 @@ from spikeloom.reference.profile import Accumulation
 from spikeloom.rtl_gen.datapath import Lane, Stage, state_shapes
 from spikeloom.rtl_gen.event_datapath import add_event, step_stages
 from spikeloom.rtl_gen.events import EventKind
-from spikeloom.rtl_gen.neuron import NeuronArray
+from spikeloom.rtl_gen.neuron import NeuronArray, stored_layout
 from spikeloom.rtl_gen.scatter import weighed_row
 
 __all__ = ["EventNeuronArray"]
@@ -27,7 +27,7 @@ class EventNeuronArray(NeuronArray):
 
     Parameters
     ----------
-    config, lanes, shape, late_bias
+    config, lanes, shape, late_bias, ecc
         As :class:`~spikeloom.rtl_gen.neuron.NeuronArray`'s.
 
     Attributes
@@ -41,7 +41,7 @@ class EventNeuronArray(NeuronArray):
     -------
     i
         Weighed rows. A restart stands before a step's first alone.
-    o, probe_i, probe_o
+    o, probe_i, probe_o, error
         As :class:`~spikeloom.rtl_gen.neuron.NeuronArray`'s.
 
     Raises
@@ -67,7 +67,7 @@ class EventNeuronArray(NeuronArray):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         state: Memory = Memory(
-            shape=data.ArrayLayout(data.StructLayout(state_shapes(self.config)), self.lanes),
+            shape=data.ArrayLayout(stored_layout(self.config, self.ecc), self.lanes),
             depth=self.rows,
             init=[],
         )
@@ -124,10 +124,10 @@ class EventNeuronArray(NeuronArray):
             changed.row.eq(read.addr),
             events.eq(self.i.p.current),
         ]
-        lanes = [
-            own | {name: read.data[k][name] for name in state_shapes(self.config)}
-            for k, own in enumerate(parameters)
-        ]
+        swept = Signal()
+        counts = swept | (changed.valid & ~changed.initial)
+        states = self._states(m, read, counts)
+        lanes = [own | state for own, state in zip(parameters, states, strict=True)]
         added = [
             add_event(self.config, lane, event) for lane, event in zip(lanes, events, strict=True)
         ]
@@ -141,9 +141,10 @@ class EventNeuronArray(NeuronArray):
             "short": short,
             **self._ages(m, sweeps & last, first),
         }
-        control, lanes, in_flight = self._run(
-            m, advance, self._register(m, advance, "read", entered), lanes
-        )
+        control = self._register(m, advance, "read", entered)
+        if self.ecc:
+            m.d.comb += swept.eq(control["valid"])
+        control, lanes, in_flight = self._run(m, advance, control, lanes)
         self._send(m, control, lanes)
         m.d.comb += [
             write.addr.eq(Mux(changed.valid, changed.row, control["row"])),
@@ -151,11 +152,17 @@ class EventNeuronArray(NeuronArray):
         ]
         for k, lane in enumerate(lanes):
             initial = {"v": parameters[k]["v_init"]}
-            for name in state_shapes(self.config):
-                written = Mux(changed.initial, initial.get(name, 0), added[k][name])
-                m.d.comb += write.data[k][name].eq(Mux(changed.valid, written, lane[name]))
+            written = {
+                name: Mux(
+                    changed.valid,
+                    Mux(changed.initial, initial.get(name, 0), added[k][name]),
+                    lane[name],
+                )
+                for name in state_shapes(self.config)
+            }
+            m.d.comb += self._stores(write.data[k], written)
 
-        self._answer(m, probe, Const(0), read, [lane["v_init"] for lane in parameters])
+        self._answer(m, probe, Const(0), states, [lane["v_init"] for lane in parameters])
         answering = self.probe_o.valid
         busy = clearing | sweeping | Cat(in_flight).any() | answering
         m.d.comb += [

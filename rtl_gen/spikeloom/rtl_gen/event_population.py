@@ -14,6 +14,7 @@ from spikeloom.rtl_gen.event_neuron import EventNeuronArray
 from spikeloom.rtl_gen.junction import Source
 from spikeloom.rtl_gen.neuron import check_lanes, spike_beat
 from spikeloom.rtl_gen.population import SpikeSerializer
+from spikeloom.rtl_gen.protection import UNGUARDED, Protection
 from spikeloom.rtl_gen.scatter import ScatterRows
 from spikeloom.rtl_gen.sorter import StepSorter
 from spikeloom.rtl_gen.stream import StreamBuffer
@@ -43,6 +44,8 @@ class EventPopulation(wiring.Component):
         Neurons computed at once, 1 to 256.
     store
         What the weight memory is made of.
+    protection
+        What of its memories is guarded.
 
     Attributes
     ----------
@@ -85,6 +88,7 @@ class EventPopulation(wiring.Component):
         population: FixedPopulation,
         lanes: int,
         store: WeightStore = WeightStore.AUTO,
+        protection: Protection = UNGUARDED,
     ) -> None:
         check_lanes(lanes)
         config = population.neurons
@@ -104,9 +108,12 @@ class EventPopulation(wiring.Component):
             population.weight_width,
             config.current_width,
             store,
+            parity=protection.parity,
         )
         self.weights: WeightMemory = self._synapses.weights
-        self.array = EventNeuronArray(config, lanes, population.shape, population.late_bias)
+        self.array = EventNeuronArray(
+            config, lanes, population.shape, population.late_bias, ecc=protection.ecc
+        )
         self._buffer = StreamBuffer(spike_beat(config, lanes))
         self._spikes = SpikeSerializer(config, self.layout)
         reached = sum(map(len, tables.height)) * sum(map(len, tables.width)) * sum(tables.groups)

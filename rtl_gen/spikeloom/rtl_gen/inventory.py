@@ -13,12 +13,13 @@ from amaranth.utils import bits_for
 from spikeloom.reference.fixed import IntArray, signed_width
 from spikeloom.reference.neuron_fixed import DecayRule, NeuronConfig, SynapseConfig
 from spikeloom.reference.scatter import ScatterTables
-from spikeloom.rtl_gen.datapath import parameter_shapes, parameter_values, state_shapes
+from spikeloom.rtl_gen.datapath import parameter_shapes, parameter_values
 from spikeloom.rtl_gen.delay import loop_depth
 from spikeloom.rtl_gen.event_population import EventPopulation
 from spikeloom.rtl_gen.fixed import index_shape
 from spikeloom.rtl_gen.junction import Source
 from spikeloom.rtl_gen.network import Population
+from spikeloom.rtl_gen.neuron import stored_layout
 from spikeloom.rtl_gen.population import DensePopulation
 
 __all__ = ["Collision", "MemoryShape", "Multiplier", "memories", "multipliers", "varying_bits"]
@@ -79,10 +80,12 @@ def memories(population: Population) -> dict[str, MemoryShape]:
         ),
         "state": MemoryShape(
             rows,
-            lanes * _bits(state_shapes(config).values()),
+            lanes * stored_layout(config, population.protection.ecc).size,
             collision=Collision.NEW if one_by_one else Collision.UNMET,
         ),
     }
+    if weights.parity:
+        found["parity"] = MemoryShape(len(weights.rows), 1, rom=not weights.store.loaded)
     parameters = _bits(parameter_shapes(config).values())
     parameters += config.current_width * len(population.population.late_bias)
     if parameters:
@@ -142,6 +145,8 @@ def _contents(population: Population) -> Iterator[tuple[str, IntArray, int]]:
     config, core = population.neurons, population.core
     if not population.weights.store.loaded:
         yield "weights", population.weights.rows, population.weights.width
+        if population.weights.parity:
+            yield "parity", population.weights.row_parity, 1
     own = parameter_values(config)
     for name, shape in parameter_shapes(config).items():
         yield "parameters", population.layout.by_row(own[name]), shape.width

@@ -22,6 +22,7 @@ from spikeloom.rtl_gen.events import EventKind, EventLayout, coordinates, event_
 from spikeloom.rtl_gen.fixed import index_shape
 from spikeloom.rtl_gen.junction import Junction, Source
 from spikeloom.rtl_gen.population import DensePopulation, ScatterPopulation
+from spikeloom.rtl_gen.protection import UNGUARDED, Protection
 from spikeloom.rtl_gen.readout import EarlyReadout
 from spikeloom.rtl_gen.weights import WeightStore
 
@@ -177,6 +178,8 @@ class Population(wiring.Component):
         Neurons computed at once, 1 to 256.
     store
         What the weight memory is made of.
+    protection
+        What of its memories is guarded.
 
     Attributes
     ----------
@@ -205,12 +208,18 @@ class Population(wiring.Component):
         As :class:`~spikeloom.rtl_gen.neuron.NeuronArray`'s.
     load
         As :class:`~spikeloom.rtl_gen.weights.WeightMemory`'s.
+    weight_error, state_error
+        Errors of the memories that are guarded: ``error`` of
+        :class:`~spikeloom.rtl_gen.weights.WeightMemory` and of
+        :class:`~spikeloom.rtl_gen.neuron.NeuronArray`.
     """
 
     o: stream.Interface
     probe_i: stream.Interface
     probe_o: stream.Interface
     load: stream.Interface
+    weight_error: Signal
+    state_error: Signal
 
     def __init__(
         self,
@@ -218,8 +227,10 @@ class Population(wiring.Component):
         sources: Sequence[Source],
         lanes: int,
         store: WeightStore = WeightStore.AUTO,
+        protection: Protection = UNGUARDED,
     ) -> None:
         self.population = population
+        self.protection = protection
         self.neurons = population.neurons
         self.lanes = lanes
         one_by_one = _acts_one_by_one(population)
@@ -233,7 +244,7 @@ class Population(wiring.Component):
         self.core: DensePopulation | ScatterPopulation | EventPopulation
         if self.gathers:
             self.core = DensePopulation(
-                _joined_layer(population, sources), lanes, population.late_bias, store
+                _joined_layer(population, sources), lanes, population.late_bias, store, protection
             )
         else:
             self.core = self._scattering(sources, lanes, store)
@@ -252,6 +263,7 @@ class Population(wiring.Component):
                 },
                 **{name: members[name] for name in ("o", "probe_i", "probe_o")},
                 **self.weights.load_member,
+                **_error_members(protection),
             }
         )
 
@@ -270,9 +282,11 @@ class Population(wiring.Component):
         if _acts_one_by_one(self.population):
             for each, table in zip(sources, tables, strict=True):
                 check_reach(each.connection.source, table)
-            return EventPopulation(sources, joined, shifts, self.population, lanes, store)
+            return EventPopulation(
+                sources, joined, shifts, self.population, lanes, store, self.protection
+            )
         return ScatterPopulation(
-            self._junction.event, joined, shifts, self.population, lanes, store
+            self._junction.event, joined, shifts, self.population, lanes, store, self.protection
         )
 
     def elaborate(self, platform: object) -> Module:
@@ -287,7 +301,17 @@ class Population(wiring.Component):
         connect(m, self.core.probe_o, flipped(self.probe_o))
         if self.weights.store.loaded:
             connect(m, flipped(self.load), self.core.load)
+        if self.protection.parity:
+            m.d.comb += self.weight_error.eq(self.weights.error)
+        if self.protection.ecc:
+            m.d.comb += self.state_error.eq(self.core.array.error)
         return m
+
+
+def _error_members(protection: Protection) -> dict[str, wiring.Member]:
+    """The errors that a network, or a population, of guarded memories tells of."""
+    errors = {"weight_error": protection.parity, "state_error": protection.ecc}
+    return {name: Out(1) for name, there in errors.items() if there}
 
 
 def _acts_one_by_one(population: FixedPopulation) -> bool:
@@ -338,6 +362,8 @@ class NetworkTop(wiring.Component):
         What each population's weight memory is made of, or one for all.
     stop
         When a read-out of the only output decides; without it there is none.
+    protection
+        What of all populations' memories is guarded.
 
     Attributes
     ----------
@@ -369,6 +395,11 @@ class NetworkTop(wiring.Component):
         As :class:`~spikeloom.rtl_gen.readout.EarlyReadout`'s, where there is a read-out.
     error
         Set by the first illegal input event until reset.
+    weight_error
+        Where weights have a parity: set until reset when a row that was read was wrong.
+    state_error
+        Where states are stored in a code: set until reset when two bits of one that was read were
+        wrong. One bit is put right.
     probe_i
         ``population`` and ``row`` whose membrane potentials are asked for; both must exist.
     probe_o
@@ -391,6 +422,8 @@ class NetworkTop(wiring.Component):
     o: stream.Interface
     decision: stream.Interface
     error: Signal
+    weight_error: Signal
+    state_error: Signal
     probe_i: stream.Interface
     probe_o: stream.Interface
     load: stream.Interface
@@ -401,6 +434,7 @@ class NetworkTop(wiring.Component):
         lanes: int | Sequence[int] = 8,
         stores: WeightStore | Sequence[WeightStore] = WeightStore.AUTO,
         stop: EarlyStop | None = None,
+        protection: Protection = UNGUARDED,
     ) -> None:
         count = len(network.populations)
         each = tuple(lanes) if isinstance(lanes, Sequence) else (lanes,) * count
@@ -412,6 +446,7 @@ class NetworkTop(wiring.Component):
                 f"stores must be one store or {count}, one a layer, not {len(made_of)}"
             )
         self.network = network
+        self.protection = protection
         self._names = list(network.populations)
         self._sources = {name: sources_of(network, name) for name in self._names}
         for name, sources in self._sources.items():
@@ -419,7 +454,7 @@ class NetworkTop(wiring.Component):
             if all(each.loop for each in sources):
                 raise ValueError(f"population {name!r} must hear a source that closes no loop")
         self.populations = tuple(
-            Population(network.populations[name], self._sources[name], k, store)
+            Population(network.populations[name], self._sources[name], k, store, protection)
             for name, k, store in zip(self._names, each, made_of, strict=True)
         )
         self.loads = any(store.loaded for store in made_of)
@@ -463,6 +498,7 @@ class NetworkTop(wiring.Component):
                     else {"decision": self.readout.signature.members["o"]}
                 ),
                 "error": Out(1),
+                **_error_members(protection),
                 "probe_i": In(stream.Signature(probe)),
                 "probe_o": Out(stream.Signature(data.ArrayLayout(signed(width), max(each)))),
                 **({"load": In(stream.Signature(self._load_layout()))} if self.loads else {}),
@@ -531,6 +567,10 @@ class NetworkTop(wiring.Component):
             _fan_out(m, k, end, consumers[name])
         if self.loads:
             self._connect_load(m)
+        for error in _error_members(self.protection):
+            m.d.comb += getattr(self, error).eq(
+                Cat(getattr(each, error) for each in self.populations).any()
+            )
         return m
 
     def _inputs(self, m: Module) -> dict[str, stream.Interface]:

@@ -1,6 +1,7 @@
 """A time-multiplexed array of neurons: currents in, spikes out."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value, signed, unsigned
@@ -24,8 +25,16 @@ from spikeloom.rtl_gen.datapath import (
 )
 from spikeloom.rtl_gen.fixed import index_shape, shape_of
 from spikeloom.rtl_gen.memory import UNMET
+from spikeloom.rtl_gen.protection import check_bits, check_width, put_right
 
-__all__ = ["NeuronArray", "check_lanes", "current_beat", "membrane_row", "spike_beat"]
+__all__ = [
+    "NeuronArray",
+    "check_lanes",
+    "current_beat",
+    "membrane_row",
+    "spike_beat",
+    "stored_layout",
+]
 
 
 def check_lanes(lanes: int) -> None:
@@ -103,6 +112,15 @@ def _sent_shape(config: NeuronConfig) -> Shape:
     return unsigned(config.count_width)
 
 
+def stored_layout(config: NeuronConfig, ecc: bool) -> data.StructLayout:
+    """Layout of what is stored of a neuron, ``check`` bits above where there is a code."""
+    shapes = state_shapes(config)
+    if not ecc:
+        return data.StructLayout(shapes)
+    width = sum(each.width for each in shapes.values())
+    return data.StructLayout({**shapes, "check": check_width(width)})
+
+
 def membrane_row(config: NeuronConfig, lanes: int) -> data.ArrayLayout:
     """Layout of one row of membrane potentials."""
     return data.ArrayLayout(shape_of(config.state), lanes)
@@ -133,6 +151,8 @@ class NeuronArray(wiring.Component):
         Shape of the population; by default it is flat.
     late_bias
         Currents that are added from a step of each sequence on.
+    ecc
+        Whether states are stored in a code that puts one wrong bit of each right.
 
     Attributes
     ----------
@@ -157,6 +177,8 @@ class NeuronArray(wiring.Component):
         Rows whose membrane potentials are asked for; accepted between steps only.
     probe_o
         Their membrane potentials; 0 for lanes without a neuron.
+    error
+        With ``ecc``: set, until reset, when two bits of a state were wrong.
 
     Raises
     ------
@@ -169,6 +191,7 @@ class NeuronArray(wiring.Component):
     o: stream.Interface
     probe_i: stream.Interface
     probe_o: stream.Interface
+    error: Signal
 
     accumulations: tuple[Accumulation, ...] = (Accumulation.STEP,)
     overhead = 1
@@ -180,6 +203,8 @@ class NeuronArray(wiring.Component):
         lanes: int,
         shape: ArrayShape | None = None,
         late_bias: Sequence[LateBias] = (),
+        *,
+        ecc: bool = False,
     ) -> None:
         check_lanes(lanes)
         if config.accumulation not in self.accumulations:
@@ -190,6 +215,7 @@ class NeuronArray(wiring.Component):
         self.layout = Layout((config.size,) if shape is None else shape, lanes)
         self.rows = self.layout.rows
         self.late_bias = tuple(late_bias)
+        self.ecc = ecc
         self.rests = _rest_without_input(config) and not self.late_bias
         self.stages = self._update()
         if self.late_bias:
@@ -202,6 +228,7 @@ class NeuronArray(wiring.Component):
                 "o": Out(stream.Signature(spike_beat(config, lanes))),
                 "probe_i": In(stream.Signature(self._row_shape)),
                 "probe_o": Out(stream.Signature(membrane_row(config, lanes))),
+                **({"error": Out(1)} if ecc else {}),
             }
         )
 
@@ -211,7 +238,9 @@ class NeuronArray(wiring.Component):
 
     def _update(self) -> list[Stage]:
         """The stages of the update."""
-        return update_stages(self.config)
+        stages = update_stages(self.config)
+        # A state is put right before anything else is done with it, in a cycle of its own.
+        return [("right", dict), *stages] if self.ecc else stages
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -238,7 +267,7 @@ class NeuronArray(wiring.Component):
             m.d.sync += fresh.eq(initial & ~last)
 
         state: Memory = Memory(
-            shape=data.ArrayLayout(data.StructLayout(state_shapes(self.config)), self.lanes),
+            shape=data.ArrayLayout(stored_layout(self.config, self.ecc), self.lanes),
             depth=self.rows,
             init=[],
             attrs=UNMET,
@@ -264,7 +293,9 @@ class NeuronArray(wiring.Component):
         }
         control = self._register(m, advance, "read", entered)
         parameters = self._parameters(m, read.addr, read.en)
-        lanes = self._fetch(m, advance, control.pop("initial"), read, parameters)
+        new = control.pop("initial")
+        states = self._states(m, read, control["valid"] & ~control["rests"] & ~new)
+        lanes = self._fetch(m, advance, new, states, parameters)
         control, lanes, in_flight = self._run(m, advance, control, lanes)
         self._send(m, control, lanes)
         m.d.comb += [
@@ -272,9 +303,9 @@ class NeuronArray(wiring.Component):
             write.en.eq(self.o.valid & self.o.ready & ~control["rests"]),
         ]
         for k, lane in enumerate(lanes):
-            m.d.comb += [write.data[k][name].eq(lane[name]) for name in state_shapes(self.config)]
+            m.d.comb += self._stores(write.data[k], lane)
 
-        self._answer(m, probe, fresh, read, [lane["v_init"] for lane in parameters])
+        self._answer(m, probe, fresh, states, [lane["v_init"] for lane in parameters])
         answering = self.probe_o.valid
         busy = Cat(in_flight).any()
         takes = self.i.valid & advance & ~answering
@@ -336,7 +367,7 @@ class NeuronArray(wiring.Component):
         return quiet
 
     def _fetch(
-        self, m: Module, advance: Value, initial: Value, read: ReadPort, parameters: list[Lane]
+        self, m: Module, advance: Value, initial: Value, states: list[Lane], parameters: list[Lane]
     ) -> list[Lane]:
         """Each lane as it enters the first stage: its current, its parameters and its state."""
         lanes = []
@@ -346,12 +377,37 @@ class NeuronArray(wiring.Component):
             lane |= own
             first = {"v": lane.pop("v_init")}
             for name in state_shapes(self.config):
-                lane[name] = Mux(initial, first.get(name, 0), read.data[k][name])
+                lane[name] = Mux(initial, first.get(name, 0), states[k][name])
             lanes.append(lane)
         return lanes
 
+    def _states(self, m: Module, read: ReadPort, counts: Value) -> list[Lane]:
+        """What is read of each lane's neuron, put right; where it counts, errors are noticed."""
+        shapes = state_shapes(self.config)
+        if not self.ecc:
+            return [{name: read.data[k][name] for name in shapes} for k in range(self.lanes)]
+        states, lost = [], []
+        for k in range(self.lanes):
+            stored = read.data[k]
+            word = Cat(stored[name] for name in shapes)
+            right, unknown = put_right(m, f"state_{k}", word, stored.check)
+            state = data.StructLayout(shapes)(right)
+            states.append({name: state[name] for name in shapes})
+            lost.append(unknown)
+        with m.If(counts & Cat(lost).any()):
+            m.d.sync += self.error.eq(1)
+        return states
+
+    def _stores(self, stored: Any, state: Lane) -> list[Any]:
+        """Assignments of what is stored of a neuron."""
+        shapes = state_shapes(self.config)
+        assigned = [stored[name].eq(state[name]) for name in shapes]
+        if self.ecc:
+            assigned.append(stored.check.eq(check_bits(Cat(stored[name] for name in shapes))))
+        return assigned
+
     def _answer(
-        self, m: Module, probe: Value, fresh: Value, read: ReadPort, v_init: list[Value]
+        self, m: Module, probe: Value, fresh: Value, states: list[Lane], v_init: list[Value]
     ) -> None:
         """Answer a probe with the row that the state memory is asked for in the same cycle."""
         initial = Signal(name="answer_initial")
@@ -365,7 +421,7 @@ class NeuronArray(wiring.Component):
         with m.Elif(self.probe_o.ready):
             m.d.sync += self.probe_o.valid.eq(0)
         for k in range(self.lanes):
-            v = Mux(initial, v_init[k], read.data[k].v)
+            v = Mux(initial, v_init[k], states[k]["v"])
             m.d.comb += self.probe_o.p[k].eq(Mux(self._absent(k, last), 0, v))
 
     def _absent(self, lane: int, short: Value) -> Value:

@@ -14,6 +14,7 @@ from spikeloom.reference.neuron_fixed import NeuronConfig
 from spikeloom.reference.scatter import ScatterTables
 from spikeloom.rtl_gen.events import EventKind, event_stream
 from spikeloom.rtl_gen.neuron import NeuronArray, check_lanes, current_beat, spike_beat
+from spikeloom.rtl_gen.protection import UNGUARDED, Protection
 from spikeloom.rtl_gen.scatter import ScatterArray
 from spikeloom.rtl_gen.stream import StreamBuffer
 from spikeloom.rtl_gen.synapse import EventList, SynapseArray
@@ -205,6 +206,8 @@ class DensePopulation(wiring.Component):
         Currents that are added from a step of each sequence on.
     store
         What the weight memory is made of.
+    protection
+        What of its memories is guarded.
 
     Attributes
     ----------
@@ -243,17 +246,18 @@ class DensePopulation(wiring.Component):
         lanes: int,
         late_bias: Sequence[LateBias] = (),
         store: WeightStore = WeightStore.AUTO,
+        protection: Protection = UNGUARDED,
     ) -> None:
         check_lanes(lanes)
         self.layer = layer
         self.lanes = lanes
         inputs = layer.weight.shape[0]
-        self.synapses = SynapseArray(layer, lanes, store)
+        self.synapses = SynapseArray(layer, lanes, store, parity=protection.parity)
         self.weights: WeightMemory = self.synapses.weights
         self.layout = self.synapses.layout
         self.rows = self.layout.rows
         self._sources = EventList(inputs, layer.max_count, self.rows, layer.least_count)
-        self.array = NeuronArray(layer.neurons, lanes, late_bias=late_bias)
+        self.array = NeuronArray(layer.neurons, lanes, late_bias=late_bias, ecc=protection.ecc)
         # Spikes queue here, so that neurons and synapses don't wait on each event's consumer.
         self._buffer = StreamBuffer(spike_beat(layer.neurons, lanes))
         self._spikes = SpikeSerializer(layer.neurons, self.layout)
@@ -316,6 +320,8 @@ class ScatterPopulation(wiring.Component):
         Neurons computed at once, 1 to 256.
     store
         What the weight memory is made of.
+    protection
+        What of its memories is guarded.
 
     Attributes
     ----------
@@ -350,6 +356,7 @@ class ScatterPopulation(wiring.Component):
         population: FixedPopulation,
         lanes: int,
         store: WeightStore = WeightStore.AUTO,
+        protection: Protection = UNGUARDED,
     ) -> None:
         check_lanes(lanes)
         config = population.neurons
@@ -361,10 +368,19 @@ class ScatterPopulation(wiring.Component):
         self.rows = self.layout.rows
         beat = current_beat(config, lanes)
         self._synapses = ScatterArray(
-            event, tables, shifts, self.rows, population.weight_width, beat, store
+            event,
+            tables,
+            shifts,
+            self.rows,
+            population.weight_width,
+            beat,
+            store,
+            parity=protection.parity,
         )
         self.weights: WeightMemory = self._synapses.weights
-        self.array = NeuronArray(config, lanes, population.shape, population.late_bias)
+        self.array = NeuronArray(
+            config, lanes, population.shape, population.late_bias, ecc=protection.ecc
+        )
         self._buffer = StreamBuffer(spike_beat(config, lanes))
         self._spikes = SpikeSerializer(config, self.layout)
         reached = [

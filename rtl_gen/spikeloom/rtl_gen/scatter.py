@@ -497,6 +497,8 @@ class ScatterRows(wiring.Component):
         Bits that hold what an event adds.
     store
         What the weight memory is made of.
+    parity
+        Whether its rows have a parity bit.
 
     Attributes
     ----------
@@ -526,6 +528,8 @@ class ScatterRows(wiring.Component):
         weight_width: int,
         width: int,
         store: WeightStore = WeightStore.AUTO,
+        *,
+        parity: bool = False,
     ) -> None:
         places = sorted(set(shifts))
         words = _Words(tables, rows, event["count"].shape, len(places))
@@ -533,7 +537,7 @@ class ScatterRows(wiring.Component):
         self._lookup = Lookup(event, tables, words, [places.index(shift) for shift in shifts])
         self._expander = Expander(tables, words)
         self._counter = RowCounter(words)
-        self.weights = WeightMemory(tables.weights, weight_width, store)
+        self.weights = WeightMemory(tables.weights, weight_width, store, parity=parity)
         self._weigher = Weigher(self.weights, words.row, places, weighed)
         super().__init__(
             {
@@ -578,6 +582,8 @@ class ScatterArray(wiring.Component):
         Layout of a row of currents.
     store
         What the weight memory is made of.
+    parity
+        Whether its rows have a parity bit.
 
     Attributes
     ----------
@@ -607,9 +613,13 @@ class ScatterArray(wiring.Component):
         weight_width: int,
         beat: data.StructLayout,
         store: WeightStore = WeightStore.AUTO,
+        *,
+        parity: bool = False,
     ) -> None:
         width = Shape.cast(beat["current"].shape.elem_shape).width
-        self._rows = ScatterRows(event, tables, shifts, rows, weight_width, width, store)
+        self._rows = ScatterRows(
+            event, tables, shifts, rows, weight_width, width, store, parity=parity
+        )
         self.weights = self._rows.weights
         self._accumulators = Accumulators(self._rows.o.p.shape(), rows, beat)
         super().__init__(

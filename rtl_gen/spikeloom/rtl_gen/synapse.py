@@ -176,6 +176,8 @@ class SynapseArray(wiring.Component):
         Weights in a row, 1 to 256.
     store
         What the weight memory is made of.
+    parity
+        Whether its rows have a parity bit.
 
     Attributes
     ----------
@@ -200,7 +202,12 @@ class SynapseArray(wiring.Component):
     load: stream.Interface
 
     def __init__(
-        self, layer: FixedDense, lanes: int, store: WeightStore = WeightStore.AUTO
+        self,
+        layer: FixedDense,
+        lanes: int,
+        store: WeightStore = WeightStore.AUTO,
+        *,
+        parity: bool = False,
     ) -> None:
         check_lanes(lanes)
         self.layer = layer
@@ -211,7 +218,7 @@ class SynapseArray(wiring.Component):
         self._scales = layer.max_count > 1 or layer.least_count < 0 or len(layer.shifts) > 1
         self.latency = WeightMemory.latency + (3 if self._scales else 2)
         self.weights = WeightMemory(
-            dense_rows(layer.weight, self.layout), layer.weight_width, store
+            dense_rows(layer.weight, self.layout), layer.weight_width, store, parity=parity
         )
         sources = source_layout(self.inputs, layer.max_count, layer.least_count)
         super().__init__(

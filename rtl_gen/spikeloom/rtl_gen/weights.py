@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from amaranth.hdl import Module, Mux, Shape, Signal
+from amaranth.hdl import Cat, Module, Mux, Shape, Signal, Value
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.memory import Memory
+from amaranth.lib.memory import Memory, ReadPort
 from amaranth.lib.wiring import In, Out
 
 from spikeloom.reference.fixed import IntArray
@@ -69,6 +69,8 @@ class WeightMemory(wiring.Component):
         Bits of a weight.
     store
         What it is made of.
+    parity
+        Whether rows have a parity bit, in a memory of its own.
 
     Attributes
     ----------
@@ -87,8 +89,11 @@ class WeightMemory(wiring.Component):
     data
         The weights of the row, once ``en`` has been high in another cycle.
     load
-        Weights, in any order, where the store is loaded. Ready while no row is needed: the memory
-        has one port for both.
+        Weights, in any order, where the store is loaded; with ``parity`` those of a row one behind
+        the other, from lane 0 on. Ready while no row is needed: the memory has one port for both.
+    error
+        Where there is ``parity``: set until reset four cycles after a row has been read, with
+        ``needed``, of which an odd number of bits is wrong.
     """
 
     addr: Signal
@@ -96,13 +101,17 @@ class WeightMemory(wiring.Component):
     needed: Signal
     data: Any
     load: stream.Interface
+    error: Signal
 
     latency = 2
 
-    def __init__(self, rows: IntArray, width: int, store: WeightStore) -> None:
+    def __init__(
+        self, rows: IntArray, width: int, store: WeightStore, *, parity: bool = False
+    ) -> None:
         self.rows = np.asarray(rows)
         self.width = width
         self.store = store
+        self.parity = parity
         depth, self.lanes = self.rows.shape
         load = In(stream.Signature(load_layout(width, self.lanes, depth)))
         self.load_member = {"load": load} if store.loaded else {}
@@ -113,8 +122,14 @@ class WeightMemory(wiring.Component):
                 "needed": In(1),
                 "data": Out(row_layout(width, self.lanes)),
                 **self.load_member,
+                **({"error": Out(1)} if parity else {}),
             }
         )
+
+    @property
+    def row_parity(self) -> IntArray:
+        """The parity bit of each row."""
+        return np.bitwise_count(self.rows & ((1 << self.width) - 1)).sum(axis=1) & 1
 
     def loads(self) -> Iterator[dict[str, int]]:
         """All weights as they are loaded; those of 0 too, since memories begin with anything."""
@@ -137,6 +152,8 @@ class WeightMemory(wiring.Component):
             m.d.sync += self.data.eq(read.data)
         if not self.store.loaded:
             m.d.comb += [read.addr.eq(self.addr), read.en.eq(self.en)]
+            if self.parity:
+                self._check(m, self._parities(m), read)
             return m
         write = memory.write_port(granularity=1)
         place = Mux(self.needed, self.addr, self.load.p.row)
@@ -149,4 +166,42 @@ class WeightMemory(wiring.Component):
             write.en.eq(Mux(loads, 1 << self.load.p.lane, 0)),
         ]
         m.d.comb += [each.eq(self.load.p.weight) for each in write.data]
+        if self.parity:
+            memory = self._parities(m)
+            self._check(m, memory, read)
+            parities = memory.write_port()
+            # What is stored after a row's last weight is the parity of all of them.
+            before = Signal()
+            now = self.load.p.weight.xor() ^ (before & (self.load.p.lane != 0))
+            m.d.comb += [parities.addr.eq(place), parities.en.eq(loads), parities.data.eq(now)]
+            with m.If(loads):
+                m.d.sync += before.eq(now)
         return m
+
+    def _parities(self, m: Module) -> Memory:
+        """The memory of the rows' parity bits."""
+        loaded = self.store.loaded
+        memory: Memory = Memory(
+            shape=1,
+            depth=len(self.rows),
+            init=[] if loaded else self.row_parity.tolist(),
+            attrs=UNMET if loaded else {},
+        )
+        m.submodules.parity = memory
+        return memory
+
+    def _check(self, m: Module, parities: Memory, beside: ReadPort) -> None:
+        """Compare each row that is read with its parity."""
+        read = parities.read_port()
+        m.d.comb += [read.addr.eq(beside.addr), read.en.eq(beside.en)]
+        asked, there = Signal(), Signal()
+        expected = Signal()
+        with m.If(self.en):
+            m.d.sync += [asked.eq(self.needed), there.eq(asked), expected.eq(read.data)]
+        # Lanes first: the sum over all of them in one cycle would slow the clock.
+        folded = Signal(self.lanes + 1)
+        checked = Signal()
+        lanes = [Value.cast(self.data[lane]).xor() for lane in range(self.lanes)]
+        m.d.sync += [folded.eq(Cat(expected, *lanes)), checked.eq(there)]
+        with m.If(checked & folded.xor()):
+            m.d.sync += self.error.eq(1)

@@ -2,13 +2,12 @@
 
 import random
 from collections.abc import Callable, Coroutine
+from itertools import compress
 from typing import Any
 
-from amaranth.hdl import Signal
 from amaranth.sim import Simulator
 
-from spikeloom.rtl_gen.neuron import NeuronArray
-from spikeloom.sim.vectors import PROBE, Design, Vectors
+from spikeloom.sim.vectors import ALARMS, PROBE, Design, Vectors
 
 __all__ = ["play_in_amaranth"]
 
@@ -87,12 +86,13 @@ def play_in_amaranth(
 
     async def watch(ctx: Any) -> None:
         nonlocal wrong, still
-        error = Signal() if isinstance(top, NeuronArray) else top.error
+        alarms = [name for name in ALARMS if name in top.signature.members]
+        signals = [getattr(top, name) for name in alarms]
         events, moved, idle = 0, 0, 0
         while idle <= patience:
-            *_, raised = await ctx.tick().sample(error)
-            if raised:
-                wrong = "the design took legal events for illegal ones"
+            _, _, *raised = await ctx.tick().sample(*signals)
+            for name in compress(alarms, raised):
+                wrong = ALARMS[name]
             idle = idle + 1 if moves() == moved else 0
             still = still + 1 if moves(*PROBE) == events else 0
             events, moved = moves(*PROBE), moves()

@@ -10,7 +10,7 @@ from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles, ReadOnly, RisingEdge
 
 from spikeloom.sim.check import first_difference
-from spikeloom.sim.vectors import PROBE, Vectors, streams
+from spikeloom.sim.vectors import ALARMS, PROBE, Vectors, streams
 
 __all__ = ["Bench", "StreamDriver", "StreamMonitor"]
 
@@ -182,8 +182,8 @@ class Bench:
         """Wait a little longer, and compare everything."""
         await ClockCycles(self.dut.clk, 200)
         self._compare()
-        if hasattr(self.dut, "error"):
-            assert not self.dut.error.value, "the design took legal events for illegal ones"
+        for alarm, text in ALARMS.items():
+            assert not (hasattr(self.dut, alarm) and getattr(self.dut, alarm).value), text
 
     def _moves(self, *besides: str) -> int:
         sent = sum(self.drivers[name].sent for name in self.drivers if name not in besides)

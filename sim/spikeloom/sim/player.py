@@ -24,7 +24,7 @@ Its arguments, all numbers, all optional:
 from collections.abc import Mapping
 from typing import Any
 
-from spikeloom.sim.vectors import PROBE, streams
+from spikeloom.sim.vectors import ALARMS, PROBE, streams
 
 __all__ = ["TOP", "player_verilog"]
 
@@ -118,8 +118,7 @@ module sink #(parameter STREAM = 0, WIDTH = 1, NAME = "o") (
 endmodule
 
 module player (
-    input start, output reg done, output reg stuck, output error, output reg unknown,
-    output unstable
+    input start, output reg done, output reg stuck, output reg unknown, output unstable{outputs}
 );
     reg clk = 0;
     always #5 clk = ~clk;
@@ -134,9 +133,9 @@ module player (
     wire [31:0] count = counted{counted};
 
     {module} dut (
-        .clk(clk), .rst(rst){error}{ports}
+        .clk(clk), .rst(rst){alarms}{ports}
     );
-{streams}{absent}
+{streams}
     assign unstable = {unstable};
     initial begin
         done = 0; stuck = 0; unknown = 0; strike = 0;
@@ -165,7 +164,7 @@ module player (
         counted <= rst ? 0 : count;
         idle <= rst || {moves} ? 0 : idle + 1;
         still <= rst || {events} ? 0 : still + 1;
-        if (!rst && ({unknown}^error === 1'bx)) unknown <= 1;
+        if (!rst && ({unknown})) unknown <= 1;
         // A while after the last word anything that still comes out has come out.
         if (!rst && (resets == 0 && idle > patience || cycle - idle >= limit)) begin
             stuck <= {left} || cycle - idle >= limit;
@@ -177,16 +176,16 @@ endmodule
 
 module playback;
     reg start = 1;
-    wire done, stuck, error, unknown, unstable;
+    wire done, stuck, unknown, unstable{wires_of_alarms};
     player player (
-        .start(start), .done(done), .stuck(stuck), .error(error), .unknown(unknown),
-        .unstable(unstable)
+        .start(start), .done(done), .stuck(stuck), .unknown(unknown), .unstable(unstable){alarms}
     );
     initial begin
         #43 start = 0;
         @(posedge done);
         $display(
-            "ended stuck=%b error=%b unknown=%b unstable=%b", stuck, error, unknown, unstable
+            "ended stuck=%b unknown=%b unstable=%b{shown}",
+            stuck, unknown, unstable{wires_of_alarms}
         );
         $finish;
     end
@@ -221,7 +220,7 @@ def player_verilog(sidecar: Mapping[str, Any]) -> str:
     """
     sources, sinks = streams(sidecar)
     widths = sources | sinks
-    has_error = any(port["name"] == "error" for port in sidecar["ports"])
+    alarms = [port["name"] for port in sidecar["ports"] if port["name"] in ALARMS]
     return _TEMPLATE.format(
         module=sidecar["module"],
         patience=sidecar["patience"],
@@ -231,7 +230,10 @@ def player_verilog(sidecar: Mapping[str, Any]) -> str:
             for name, width in widths.items()
         ),
         counted="".join(f" + {name}__moves" for name in widths if name in sinks or name == "load"),
-        error=", .error(error)" if has_error else "",
+        outputs="".join(f", output {name}" for name in alarms),
+        wires_of_alarms="".join(f", {name}" for name in alarms),
+        alarms="".join(f", .{name}({name})" for name in alarms),
+        shown="".join(f" {name}=%b" for name in alarms),
         ports="".join(_PORTS.format(name=name) for name in widths),
         streams="".join(
             _STREAM.format(
@@ -245,17 +247,19 @@ def player_verilog(sidecar: Mapping[str, Any]) -> str:
             )
             for number, (name, width) in enumerate(widths.items())
         ),
-        absent="" if has_error else "    assign error = 1'b0;\n",
         moves=" || ".join(f"{name}__moves" for name in widths),
         events=" || ".join(f"{name}__moves" for name in widths if name not in PROBE),
         left=" || ".join(f"{name}__left" for name in sources),
         wrong=" || ".join(f"{name}__wrong" for name in sinks),
         unstable=" || ".join(f"{name}__unstable" for name in sinks),
-        unknown="".join(
-            f"^{name}__ready === 1'bx || "
-            if name in sources
-            else f"^{name}__valid === 1'bx || {name}__valid && ^{name}__payload === 1'bx || "
-            for name in widths
+        unknown=" || ".join(
+            [
+                f"^{name}__ready === 1'bx"
+                if name in sources
+                else f"^{name}__valid === 1'bx || {name}__valid && ^{name}__payload === 1'bx"
+                for name in widths
+            ]
+            + [f"{name} === 1'bx" for name in alarms]
         ),
     )
 

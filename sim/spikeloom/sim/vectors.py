@@ -28,6 +28,7 @@ from spikeloom.rtl_gen.neuron import NeuronArray
 from spikeloom.rtl_gen.readout import EarlyReadout
 
 __all__ = [
+    "ALARMS",
     "PROBE",
     "Design",
     "Vectors",
@@ -46,6 +47,14 @@ Design = NetworkTop | NeuronArray
 PROBE = ("probe_i", "probe_o")
 """Streams of questions for membrane potentials and of the answers. A question is sent when no word
 of another stream has moved for as many cycles as the design's description has as ``settling``."""
+
+ALARMS = {
+    "error": "the design took legal events for illegal ones",
+    "weight_error": "the design took right weights for wrong ones",
+    "state_error": "the design took right states for wrong ones",
+}
+"""Ports that are high where something is wrong, those that a design has, and what it is if they
+are all the same."""
 
 T = TypeVar("T")
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from amaranth.hdl import Module
+from amaranth.hdl import Module, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.sim import Simulator
@@ -40,7 +40,9 @@ from spikeloom.rtl_gen.events import event_stream
 from spikeloom.rtl_gen.link.linked import LinkedNetwork, identity, weight_bytes, weight_width
 from spikeloom.rtl_gen.link.serial import SerialNetwork
 from spikeloom.rtl_gen.network import NetworkTop
-from spikeloom.rtl_gen.weights import WeightStore
+from spikeloom.rtl_gen.neuron import NeuronArray
+from spikeloom.rtl_gen.protection import Protection
+from spikeloom.rtl_gen.weights import WeightMemory, WeightStore
 
 DIVISOR = 8
 
@@ -214,6 +216,60 @@ def test_status_of_an_illegal_event(line_levels: Any, line_bytes: Any) -> None:
         Frame(Answer.DONE, 4),
         Frame(Answer.IDENTITY, 5, dut.linked.identity),
     ]
+
+
+@pytest.mark.parametrize(("part", "status"), [("weights", 4), ("state", 8)])
+def test_status_of_a_wrong_memory(
+    line_levels: Any, line_bytes: Any, monkeypatch: pytest.MonkeyPatch, part: str, status: int
+) -> None:
+    """A bit of each weight, or two of each state, flip between two samples."""
+    component, name = {"weights": (WeightMemory, "memory"), "state": (NeuronArray, "state")}[part]
+    elaborate = component.elaborate
+    memories: list[Any] = []
+
+    def kept(self: Any, platform: object) -> Any:
+        module = elaborate(self, platform)
+        memories.append(getattr(module.submodules, name).data)
+        return module
+
+    monkeypatch.setattr(component, "elaborate", kept)
+    net = small_network()
+    raster = draw_stimulus(random.Random(6), net, 1, 5)["in"]
+    events = orders(encode_events(raster_to_events(raster), 10), 2)
+    # Without a restart what follows is of the same sample.
+    more = orders(encode_events([(SPIKE, 0, 1), (TICK, 0, 0)], 10), 3 + len(events))
+    frames = [Frame(Order.IDENTIFY, 1), *events, Frame(Order.STATUS, 2 + len(events))]
+    later = [*more, Frame(Order.STATUS, 3 + len(events) + len(more))]
+    dut = serial(NetworkTop(net, 2, protection=Protection(parity=True, ecc=True)))
+    assert dut.linked.identity[1] == 0b1100
+    levels = [line_levels(b"".join(map(order_bytes, each)), DIVISOR) for each in (frames, later)]
+
+    async def flip(ctx: Any) -> None:
+        for memory in memories:
+            for row in range(memory.depth):
+                word = Value.cast(memory[row])
+                ctx.set(word, ctx.get(word) ^ (1 if part == "weights" else 3))
+
+    sent: list[int] = []
+
+    async def talk(ctx: Any) -> None:
+        ctx.set(dut.rx, 1)
+        await ctx.tick().repeat(4)
+        for part in levels:
+            for level in [*part, *[1] * 6000]:
+                ctx.set(dut.rx, level)
+                sent.append(ctx.get(dut.tx))
+                await ctx.tick()
+            assert ctx.get(dut.error) == (part is levels[1])
+            await flip(ctx)
+
+    simulator = Simulator(dut)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(talk)
+    simulator.run()
+    answers = list(FrameReader(1000).feed(line_bytes(sent, DIVISOR)))
+    told = [each.payload for each in answers if each.kind == Answer.STATUS]
+    assert told == [bytes([0]), bytes([status])]
 
 
 def test_potentials_and_counters(line_levels: Any, line_bytes: Any) -> None:

@@ -17,6 +17,7 @@ from spikeloom.rtl_gen.link.frames import WORD, FrameReceiver, FrameSender
 from spikeloom.rtl_gen.link.loader import WeightLoader
 from spikeloom.rtl_gen.link.monitor import Counters, Potentials
 from spikeloom.rtl_gen.network import NetworkTop
+from spikeloom.rtl_gen.protection import UNGUARDED, Protection
 
 __all__ = [
     "QUEUE_BYTES",
@@ -24,6 +25,7 @@ __all__ = [
     "EventNetwork",
     "LinkedNetwork",
     "identity",
+    "protection_of",
     "weight_bytes",
     "weight_width",
 ]
@@ -57,11 +59,12 @@ def identity(network: EventNetwork, monitor: bool = False) -> bytes:
     """What a device says of itself.
 
     Sixteen bytes: the version of the protocol; bit 0 if weights are loaded, bit 1 if there is a
-    monitor; bytes of an event to the network and from it; two bytes for the size of the queue, the
-    highest first; two that are 0; and the first eight of
-    :func:`~spikeloom.reference.digest.digest` over the network, its lanes and what its weight
-    memories are made of. Behind them profile, shapes and widths in words. The last nine and what
-    follows are 0 and nothing where it is no :class:`~spikeloom.rtl_gen.network.NetworkTop`.
+    monitor, bit 2 if weights have a parity, bit 3 if states are stored in a code; bytes of an event
+    to the network and from it; two bytes for the size of the queue, the highest first; two that are
+    0; and the first eight of :func:`~spikeloom.reference.digest.digest` over the network, its lanes
+    and what its weight memories are made of. Behind them profile, shapes and widths in words. The
+    last nine and what follows are 0 and nothing where it is no
+    :class:`~spikeloom.rtl_gen.network.NetworkTop`.
     """
     loads, known, words = False, bytes(8), ""
     lengths = (
@@ -74,7 +77,8 @@ def identity(network: EventNetwork, monitor: bool = False) -> bytes:
         stores = [each.weights.store.word for each in network.populations]
         known = digest(network.network, lanes, stores)[:8]
         words = _words_of(network)
-    flags = int(loads) | int(monitor) << 1
+    guarded = protection_of(network)
+    flags = int(loads) | monitor << 1 | guarded.parity << 2 | guarded.ecc << 3
     head = bytes([VERSION, flags, *lengths, *QUEUE_BYTES.to_bytes(2), 0, 0])
     return head + known + words.encode()
 
@@ -136,7 +140,7 @@ class LinkedNetwork(wiring.Component):
     spike
         High for one cycle for each spike that the network sends.
     error
-        Set by the first illegal event until a reset.
+        Set by the first illegal event until a reset, or by an error of a guarded memory.
     loaded
         High when all weights are there.
 
@@ -203,7 +207,7 @@ class LinkedNetwork(wiring.Component):
             frames.broken.eq(self.broken),
             frames.forget.eq(self.forget),
             self.spike.eq(sent & (self.network.o.p.kind == EventKind.SPIKE)),
-            self.error.eq(self.network.error),
+            self.error.eq(Cat(self._errors).any() if self._guarded else self.network.error),
         ]
         if self._counters is not None:
             m.submodules.counters = renew(self._counters)
@@ -349,7 +353,7 @@ class LinkedNetwork(wiring.Component):
             sources[Answer.COUNTERS] = self._counters.o
         m.d.comb += [
             words.valid.eq(1),
-            words.p.byte.eq(Cat(self.error, ~self.loaded)),
+            words.p.byte.eq(self._status()),
             words.p.last.eq(1),
         ]
         for answer, source in sources.items():
@@ -359,6 +363,28 @@ class LinkedNetwork(wiring.Component):
                     words.payload.eq(source.payload),
                     source.ready.eq(words.ready),
                 ]
+
+    @property
+    def _guarded(self) -> bool:
+        return protection_of(self.network) != UNGUARDED
+
+    @property
+    def _errors(self) -> list[Value]:
+        """An illegal event, a wrong weight, a lost state; 0 for those that are not noticed."""
+        network: Any = self.network
+        guarded = protection_of(network)
+        return [
+            network.error,
+            network.weight_error if guarded.parity else Const(0),
+            network.state_error if guarded.ecc else Const(0),
+        ]
+
+    def _status(self) -> Value:
+        """The byte of STATUS."""
+        if not self._guarded:
+            return Cat(self.error, ~self.loaded)
+        illegal, *lost = self._errors
+        return Cat(illegal, ~self.loaded, *lost)
 
     def _words(self, m: Module) -> Any:
         """A stream to the sender, with a register between: a word in two cycles at most."""
@@ -419,6 +445,11 @@ class _Text(wiring.Component):
         with m.If(self.o.valid & self.o.ready):
             m.d.sync += place.eq(Mux(self.o.p.last, 0, place + 1))
         return m
+
+
+def protection_of(network: EventNetwork) -> Protection:
+    """What of a network's memories is guarded."""
+    return network.protection if isinstance(network, NetworkTop) else UNGUARDED
 
 
 def weight_bytes(network: EventNetwork) -> bytes:

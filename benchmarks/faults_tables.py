@@ -1,0 +1,107 @@
+"""The tables of ``docs/faults.md``."""
+
+from boards_tables import table
+from figures import CHECKOUT, Figures
+
+from spikeloom.boards.board import BOARDS
+from spikeloom.rtl_gen.protection import Protection
+from spikeloom.sim.upsets import Fate, Kind
+
+__all__ = ["COSTS", "DOCS", "GUARDS", "PAGE", "tables"]
+
+DOCS = CHECKOUT / "docs" / "faults.md"
+PAGE = CHECKOUT / "docs" / "faults.html"
+
+GUARDS = {
+    "off": Protection(),
+    "parity": Protection(parity=True),
+    "ecc": Protection(ecc=True),
+    "both": Protection(parity=True, ecc=True),
+}
+COSTS = ("icebreaker", "ulx3s-45f")
+"""Boards on which guards are built."""
+
+_OPTIONS = {"off": "none", "parity": "`--parity`", "ecc": "`--ecc`", "both": "both"}
+
+
+def tables(figures: Figures) -> dict[str, str]:
+    """Each table by the name in its markers; those that were measured."""
+    found = {
+        "upsets": lambda: _upsets(figures, "off"),
+        "guarded": lambda: _upsets(figures, "both"),
+        "accuracy": lambda: _accuracy(figures),
+        "places": lambda: _places(figures),
+        "cost": lambda: _cost(figures),
+    }
+    needed = {
+        "upsets": "upsets.off.weights.bits",
+        "guarded": "upsets.both.weights.bits",
+        "accuracy": "accuracy.off",
+        "places": "accuracy.off",
+        "cost": "cost.off.cycles",
+    }
+    return {name: make() for name, make in found.items() if needed[name] in figures}
+
+
+def _upsets(figures: Figures, guard: str) -> str:
+    titles = ("what flips", "bits", "upsets", *(fate.value for fate in Fate))
+    rows = []
+    for kind in Kind:
+        name = f"upsets.{guard}.{kind.name.lower()}"
+        if f"{name}.bits" in figures:
+            shares = [figures[f"{name}.{fate.name.lower()}"][1] for fate in Fate]
+            rows.append(
+                (
+                    kind.value,
+                    f"{figures[f'{name}.bits'][1]:,.0f}",
+                    f"{figures[f'{name}.upsets'][1]:,.0f}",
+                    *(f"{share:.1f} %" for share in shares),
+                )
+            )
+    return table(titles, rows)
+
+
+def _accuracy(figures: Figures) -> str:
+    counts = (1, 10, 100, 1000, 10000)
+    rows = []
+    for kind in Kind:
+        cells = []
+        for flips in counts:
+            figure = figures.get(f"accuracy.{kind.name.lower()}.{flips}")
+            cells.append("" if figure is None else f"{figure[1]:.1f} %")
+        where = "of the network" if kind.stays else "in each sample"
+        rows.append((kind.value, where, *cells))
+    return table(("flipped bits", "", *(f"{each:,}" for each in counts)), rows)
+
+
+def _places(figures: Figures) -> str:
+    rows = []
+    for kind, flips, places in ((Kind.WEIGHTS, 300, 8), (Kind.STATE, 10, 16)):
+        name = f"accuracy.{kind.name.lower()}.{flips}"
+        values = [figures[f"{name}.bit_{place}"][1] for place in range(places)]
+        cells = [f"{value:.1f}" for value in values]
+        where = "of the network" if kind.stays else "in each sample"
+        rows.append((f"{kind.value}, {flips} bits {where}", *cells, *[""] * (16 - places)))
+    return table(("accuracy in %, bit", *map(str, range(16))), rows)
+
+
+def _cost(figures: Figures) -> str:
+    titles = ["guards", "cycles a digit"]
+    for board in COSTS:
+        name = BOARDS[board].family.name
+        titles += [f"{name}: logic cells", "block RAMs", "MHz"]
+    rows = []
+    for guard, option in _OPTIONS.items():
+        cells = [option, f"{figures[f'cost.{guard}.cycles'][1]:,.1f}"]
+        for board in COSTS:
+            value = {
+                each: figures[f"cost.{board}.{guard}.{each}"][1]
+                for each in ("logic_cells", "block_rams", "fmax")
+            }
+            cells += [
+                f"{value['logic_cells']:,.0f}",
+                f"{value['block_rams']:.0f}",
+                f"{value['fmax']:.1f}",
+            ]
+        rows.append(cells)
+    return table(titles, rows)
