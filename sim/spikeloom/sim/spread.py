@@ -1,9 +1,10 @@
 """Independent tasks over cores, or over machines."""
 
 import multiprocessing
+import signal
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from typing import Any, TypeVar
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from typing import TypeVar
 
 from spikeloom.sim.runner import SimulationError
 
@@ -42,18 +43,30 @@ def spread(
         return
     # A fork would inherit locks of threads.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, mp_context=context) as pool:
-        places = {pool.submit(task): place for place, task in enumerate(tasks)}
+    with ProcessPoolExecutor(jobs, context, signal.signal, _LEFT_TO_US) as pool:
+        places = {pool.submit(_interruptible, task): place for place, task in enumerate(tasks)}
         try:
             for future in as_completed(places):
                 yield places[future], future.result()
-        finally:
-            _cancel(places)
+        except BaseException:
+            for future in places:
+                future.cancel()
+            for process in multiprocessing.active_children():
+                process.terminate()
+            raise
 
 
-def _cancel(futures: dict[Future[Any], int]) -> None:
-    for future in futures:
-        future.cancel()
+_LEFT_TO_US = (signal.SIGINT, signal.SIG_IGN)
+"""An interrupt comes to all processes of a terminal at once."""
+
+
+def _interruptible(task: Callable[[], _T]) -> _T:
+    """Do a task, which ends what it has started when it is terminated."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        return task()
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _over_machines(tasks: Sequence[Callable[[], _T]], scheduler: str) -> Iterator[tuple[int, _T]]:
