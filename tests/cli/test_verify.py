@@ -1,10 +1,15 @@
 import json
 import shutil
+from functools import partial
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 
-from spikeloom.cli import verify
+from spikeloom.cli import levels, verify
+from spikeloom.cli.evidence_report import GROUPS
+from spikeloom.cli.levels import Finding, Level, Task
+from spikeloom.sim.evidence import Evidence, Strength
 
 pytestmark = pytest.mark.skipif(shutil.which("iverilog") is None, reason="icarus was not found")
 
@@ -67,3 +72,104 @@ def test_no_simulator(run, folder, monkeypatch):
     code, _, complaint = run("verify", folder)
     assert code == 1
     assert "no simulator was found; to get one: apt-get install" in complaint
+
+
+@pytest.fixture
+def network(tmp_path):
+    """A file of four inputs and three neurons, and samples for them."""
+    np.savetxt(tmp_path / "w.csv", np.random.default_rng(3).normal(0.4, 0.5, (4, 3)), delimiter=",")
+    path = tmp_path / "net.toml"
+    path.write_text('[[layer]]\nweight = "w.csv"\n')
+    np.savez(tmp_path / "x.npz", x=np.random.default_rng(4).integers(0, 2, (3, 6, 4)))
+    return path
+
+
+def test_a_network(run, network, tmp_path, monkeypatch):
+    """Quickly, in Icarus alone: equal, resets, and what was not done."""
+    icarus = {"icarus": levels.find_simulators()["icarus"]}
+    monkeypatch.setattr(levels, "find_simulators", lambda: icarus)
+    monkeypatch.setattr(verify, "spread", one_by_one)
+    out = tmp_path / "out"
+    code, output, _ = run("verify", network, "--data", tmp_path / "x.npz", "-o", out, "--json")
+    assert code == 0
+    report = json.loads(output)
+    assert report == json.loads((out / "report.json").read_text())
+    assert report["holds"]
+    kinds = [(each["group"], each["strength"]) for each in report["evidence"]]
+    assert kinds[:6] == [("equality", "tested")] * 3 + [("reset", "tested")] * 3
+    assert {strength for _, strength in kinds[6:]} == {"omitted"}
+    assert {group for group, _ in kinds} == set(GROUPS)
+    assert "3 samples of 6 steps" in report["facts"]["data"]
+    assert "Can net.toml be trusted?" in (out / "report.html").read_text()
+    root = ElementTree.parse(out / "junit.xml").getroot()
+    assert sum(int(suite.get("tests")) for suite in root) == len(report["evidence"])
+
+
+def one_by_one(tasks, **_):
+    return ((place, task()) for place, task in enumerate(tasks))
+
+
+def failing(*_):
+    evidence = Evidence(
+        group="proofs",
+        name="one is two",
+        strength=Strength.INDUCTIVE,
+        passed=False,
+        detail="it is not",
+    )
+    yield Task("a proof", partial(Finding, (evidence,), {"proofs.failed": ("count", 1.0)}))
+
+
+def test_what_fails_is_told(run, network, tmp_path, monkeypatch):
+    monkeypatch.setattr(verify, "tasks_of", failing)
+    code, output, _ = run("verify", network, "-o", tmp_path / "out")
+    assert code == 1
+    assert "FAILS, 0 of 1" in output
+    assert "  one is two: it is not" in output
+    assert "1 of 1 statements do not hold" in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_nothing_is_left_of_what_breaks_off(run, network, tmp_path, monkeypatch):
+    def broken(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(verify, "tasks_of", broken)
+    before = set(tmp_path.iterdir())
+    assert run("verify", network, "-o", tmp_path / "out")[0] == 130
+    assert set(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize("level", Level)
+def test_each_level_says_what_it_leaves_out(level, network, tmp_path, monkeypatch):
+    """Each has a task, or a reason, for each kind of evidence; the last leaves out nothing."""
+    source = levels.Source(None, (), (), None, "iaf")
+    tasks = list(levels.tasks_of(level, source, None, 1, tmp_path))
+    omitted = [each for each in tasks if each.run.func is Finding]
+    missing = sum(not tool.found for tool in levels.find_simulators().values())
+    missing += level is not Level.QUICK and levels.find_prover().found is None
+    assert len(omitted) - missing == {Level.QUICK: 7, Level.FULL: 4, Level.SIGNOFF: 0}[level]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ((), "-o must name a folder to write"),
+        (("-o", "out", "--simulator", "icarus"), "--simulator has no effect but on a folder"),
+        (("-o", "out", "--jobs", 0), "--jobs must be at least 1, not 0"),
+        (("-o", "out", "--seed", -1), "--seed must not be negative, but is -1"),
+        (("-o", "out", "--level", "most"), "invalid choice: 'most'"),
+        (("-o", "out", "--data", "none.npz"), "none.npz must be"),
+    ],
+)
+def test_wrong_options(run, network, monkeypatch, options, words):
+    monkeypatch.chdir(network.parent)
+    code, output, complaint = run("verify", network, *options)
+    assert (code, output) == (2, "")
+    assert words in complaint
+    assert "Traceback" not in complaint
+
+
+def test_levels_are_of_networks(run, folder):
+    code, _, complaint = run("verify", folder, "--level", "quick")
+    assert code == 2
+    assert "--level has no effect on a generated folder; leave it out" in complaint

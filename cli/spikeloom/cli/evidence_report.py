@@ -229,8 +229,7 @@ def _tiles(evidence: Iterable[Evidence]) -> Html:
 def _group(name: str, part: list[Evidence]) -> Html:
     title, sentence = GROUPS[name]
     rows = [
-        [_verdict(each), each.name, duration(each.seconds) if each.seconds else ""]
-        for each in part
+        [_verdict(each), each.name, duration(each.seconds) if each.seconds else ""] for each in part
     ]
     notes = [_note(each) for each in part]
     return section(

@@ -85,9 +85,9 @@ def add_parser(commands: Any) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    if arguments.config is not None and arguments.config.is_dir():
-        return _run_folder(arguments)
-    return _run_network(arguments)
+    if arguments.config is None or arguments.config.suffix in (".nir", ".toml"):
+        return _run_network(arguments)
+    return _run_folder(arguments)
 
 
 def _run_network(arguments: argparse.Namespace) -> int:
