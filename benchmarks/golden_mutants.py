@@ -13,8 +13,9 @@ tests, by memory beyond 4 GiB, and where it cannot be imported.
 Not counted are mutants of what computes nothing: annotations, type aliases, ``__all__``, the words
 of errors; those that are no Python, or of which Python itself warns; ``==`` for ``is``, which is
 the same for None and the members of enumerations; any other negative number for ``-1`` in the shape
-of a ``reshape``; and those in ``golden_mutants.toml``, equal to the original in all that can be
-observed, each with its reason. An entry there that fits no mutant is an error.
+of a ``reshape``; ``strict=False`` for ``strict=True``, which refuses what never comes; and those in
+``golden_mutants.toml``, equal to the original in all that can be observed, each with its reason. An
+entry there that fits no mutant is an error.
 
 Writes ``benchmarks/results/golden_mutants.json``, and names every survivor.
 """
@@ -84,7 +85,7 @@ MODULES = {
     "simulate": ("simulate", "contracts"),
 }
 
-# NumPy takes any negative number in a shape for the one length that it finds by itself.
+# In a shape NumPy takes any negative number for the one length that it is to find by itself.
 UNKNOWN_LENGTH = re.compile(r"(\breshape\(.*)(?:-\s*2|~\s*1)\b")
 
 # Identity and equality are one for None and the members of enumerations.
@@ -199,13 +200,17 @@ def mutants(module: str) -> tuple[list[Mutant], int]:
                 left_out += 1
             elif _is_python(changed):
                 at, before, after = _difference(part, changed)
-                if UNKNOWN_LENGTH.sub(r"\1-1", after) == before:
+                if before in (UNKNOWN_LENGTH.sub(r"\1-1", after), _strict(after)):
                     left_out += 1
                     continue
                 line = first + at
                 name = max((f for f in functions if f[0] <= line <= f[1]), default=(0, 0, ""))[2]
                 found.append(Mutant(module, name, line, before, after, first, end, changed))
     return found, left_out
+
+
+def _strict(line: str) -> str:
+    return line.replace("strict=False", "strict=True")
 
 
 def _lines(statement: ast.stmt) -> tuple[int, int]:

@@ -759,3 +759,43 @@ def test_fixed_dense_widest_current() -> None:
     assert layer.neurons.current_width == 48
     with pytest.raises(ValueError, match=r"^the input current must fit 48 bits, but can need 49$"):
         dense([[1]], max_count=2**23, weight_shift=24)
+
+
+def test_defaults() -> None:
+    entry = FixedInput(shape=(1,))
+    assert (entry.low, entry.high, entry.fraction_bits, entry.clips) == (0, 1, 0, False)
+    connection = Connection(source="a")
+    assert (connection.maps, connection.delay, connection.shift) == ((), 0, 0)
+    one = FixedPopulation(shape=(1,), neurons=neurons(1), connections=(connection,))
+    assert (one.weight_width, one.late_bias, one.resolution) == (8, (), 1.0)
+    layer = dense([[1]])
+    assert (layer.weight_shift, layer.max_count, layer.least_count) == (0, 1, 0)
+    assert FloatDense(np.ones((1, 1)), NEURON).bias == 0.0
+
+
+@pytest.mark.parametrize("accumulation", Accumulation)
+@pytest.mark.parametrize(("low", "spikes"), [(0, True), (-1, True), (0, False)])
+def test_only_spikes_are_events(accumulation: Accumulation, low: int, spikes: bool) -> None:
+    """Words, of an input or of a population, are summed at once or not at all."""
+    emission = Emission.SPIKES if spikes else Emission.POTENTIAL
+    first = FixedPopulation(
+        shape=(1,), neurons=neurons(1, emission=emission), connections=(Connection(source="in"),)
+    )
+    second = FixedPopulation(
+        shape=(1,),
+        neurons=neurons(1, accumulation=accumulation),
+        connections=(Connection(source="in"), Connection(source="a")),
+    )
+    options: dict[str, Any] = {
+        "inputs": {"in": FixedInput(shape=(1,), low=low)},
+        "populations": {"a": first, "b": second},
+        "outputs": {"o": "b"},
+        "profile": "p",
+    }
+    if accumulation is Accumulation.STEP or (low == 0 and spikes):
+        assert FixedNetwork(**options).sent("in") == (low, 1)
+    else:
+        who = "in" if low else "a"
+        message = rf"^population 'b': '{who}' must send spikes where they are summed one by one$"
+        with pytest.raises(ValueError, match=message):
+            FixedNetwork(**options)
