@@ -13,8 +13,9 @@ tests, by memory beyond 4 GiB, and where it cannot be imported.
 Not counted are mutants of what computes nothing: annotations, type aliases, ``__all__``, the words
 of errors; those that are no Python, or of which Python itself warns; ``==`` for ``is``, which is
 the same for None and the members of enumerations; any other negative number for ``-1`` in the shape
-of a ``reshape``; and those in ``golden_mutants.toml``, equal to the original in all that can be
-observed, each with its reason. An entry there that fits no mutant is an error.
+of a ``reshape``; ``strict=False`` for ``strict=True``, which refuses what never comes; and those in
+``golden_mutants.toml``, equal to the original in all that can be observed, each with its reason. An
+entry there that fits no mutant is an error.
 
 Writes ``benchmarks/results/golden_mutants.json``, and names every survivor.
 """
@@ -46,8 +47,7 @@ import h5py
 import numpy as np
 import pytest
 import threadpoolctl
-from cosmic_ray.ast import Visitor, get_ast
-from cosmic_ray.mutating import mutate_code
+from cosmic_ray.ast import ast_nodes, get_ast
 from cosmic_ray.operators.provider import OperatorProvider
 from figures import CHECKOUT, RESULTS, Figures, write_figures
 from parso.tree import Leaf
@@ -85,7 +85,7 @@ MODULES = {
     "simulate": ("simulate", "contracts"),
 }
 
-# NumPy takes any negative number in a shape for the one length that it finds by itself.
+# In a shape NumPy takes any negative number for the one length that it is to find by itself.
 UNKNOWN_LENGTH = re.compile(r"(\breshape\(.*)(?:-\s*2|~\s*1)\b")
 
 # Identity and equality are one for None and the members of enumerations.
@@ -185,17 +185,6 @@ def _functions(source: str) -> list[tuple[int, int, str]]:
     return found
 
 
-class _Nodes(Visitor):  # type: ignore[misc]
-    """All nodes in the order in which cosmic-ray counts them."""
-
-    def __init__(self) -> None:
-        self.nodes: list[Any] = []
-
-    def visit(self, node: Any) -> Any:
-        self.nodes.append(node)
-        return node
-
-
 def mutants(module: str) -> tuple[list[Mutant], int]:
     """The mutants of a module, and how many were left out since they compute nothing."""
     source = _source(module)
@@ -211,13 +200,17 @@ def mutants(module: str) -> tuple[list[Mutant], int]:
                 left_out += 1
             elif _is_python(changed):
                 at, before, after = _difference(part, changed)
-                if UNKNOWN_LENGTH.sub(r"\1-1", after) == before:
+                if before in (UNKNOWN_LENGTH.sub(r"\1-1", after), _strict(after)):
                     left_out += 1
                     continue
                 line = first + at
                 name = max((f for f in functions if f[0] <= line <= f[1]), default=(0, 0, ""))[2]
                 found.append(Mutant(module, name, line, before, after, first, end, changed))
     return found, left_out
+
+
+def _strict(line: str) -> str:
+    return line.replace("strict=False", "strict=True")
 
 
 def _lines(statement: ast.stmt) -> tuple[int, int]:
@@ -231,24 +224,30 @@ def _changes(part: str) -> Iterator[tuple[Place, Place, str]]:
     """Where cosmic-ray changes some lines, and what becomes of them."""
     lines = part.splitlines(keepends=True)
     provider = OperatorProvider()
-    names = [name for name in sorted(provider) if name not in SAME]
-    visitor = _Nodes()
-    visitor.walk(get_ast(part))
-    for operator in (provider[name]() for name in names if not provider[name].arguments()):
-        occurrence = 0
-        for node in visitor.nodes:
+    operators = [provider[name] for name in sorted(provider) if name not in SAME]
+    nodes = list(ast_nodes(get_ast(part)))
+    for operator in (each() for each in operators if not each.arguments()):
+        for node in nodes:
             for index, (start, stop) in enumerate(list(operator.mutation_positions(node))):
-                if isinstance(node, Leaf):
-                    # To change a leaf is much quicker than to read the whole anew.
-                    value = node.value
-                    text = operator.mutate(node, index).value.strip()
-                    node.value = value
-                    head = "".join(lines[: start[0] - 1]) + lines[start[0] - 1][: start[1]]
-                    tail = lines[stop[0] - 1][stop[1] :] + "".join(lines[stop[0] :])
-                    yield start, stop, head + text + tail
-                else:
-                    yield start, stop, mutate_code(part, operator, occurrence)
-                occurrence += 1
+                # The operators change the tree: to put it back is much quicker than to read anew.
+                kept = [(each, dict(_state(each))) for each in ast_nodes(node)]
+                changed = operator.mutate(node, index)
+                text = "" if changed is None else changed.get_code()
+                for each, values in kept:
+                    for name, value in values.items():
+                        setattr(each, name, value)
+                before, after = node.get_start_pos_of_prefix(), node.end_pos
+                head = "".join(lines[: before[0] - 1]) + lines[before[0] - 1][: before[1]]
+                rest = lines[after[0] - 1][after[1] :] if after[0] <= len(lines) else ""
+                yield start, stop, head + text + rest + "".join(lines[after[0] :])
+
+
+def _state(node: Any) -> Iterator[tuple[str, Any]]:
+    """What an operator may change of a node of parso."""
+    if isinstance(node, Leaf):
+        yield "value", node.value
+    else:
+        yield "children", list(node.children)
 
 
 def _is_python(source: str) -> bool:

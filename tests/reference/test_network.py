@@ -707,3 +707,95 @@ def test_what_a_connection_says_of_itself() -> None:
     assert Connection(source="a").synapses == 0
     assert Connection(source="a", delay=np.array([3, 2, 5])).least_delay == 2
     assert Connection(source="a").least_delay == 0
+
+
+@given(st.data(), st.integers(1, 4), st.integers(1, 3), st.integers(1, 300), st.integers(-300, 0))
+def test_accumulator_width_of_words(
+    data: st.DataObject, inputs: int, size: int, most: int, least: int
+) -> None:
+    """Each input brings what makes a sum the largest or the least, shifted by its own places."""
+    count = inputs * size
+    weights = data.draw(st.lists(st.integers(-128, 127), min_size=count, max_size=count))
+    shifts = tuple(data.draw(st.lists(st.integers(0, 5), min_size=inputs, max_size=inputs)))
+    layer = dense(
+        np.array(weights).reshape(inputs, size),
+        max_count=most,
+        least_count=least,
+        weight_shift=shifts,
+    )
+    ends = []
+    for column in layer.weight.T.tolist():
+        each = [w * 2 ** (s - min(shifts)) for w, s in zip(column, shifts, strict=True)]
+        ends.append(sum(max(w * most, w * least) for w in each))
+        ends.append(sum(min(w * most, w * least) for w in each))
+    width = 2
+    while not all(-(2 ** (width - 1)) <= end < 2 ** (width - 1) for end in ends):
+        width += 1
+    assert layer.accumulator_width == width
+    assert layer.neurons.current_width == max(2, width + min(shifts))
+    assert layer.shifts == shifts
+
+
+@pytest.mark.parametrize(
+    ("name", "least", "most"),
+    [("max_count", 1, 2**31 - 1), ("least_count", -(2**31), 0), ("weight_shift", 0, 24)],
+)
+def test_fixed_dense_ranges(name: str, least: int, most: int) -> None:
+    for value in (least, most):
+        kept = getattr(dense([[0]], **{name: value}), name)
+        assert kept == value
+    for value in (least - 1, most + 1):
+        with pytest.raises(ValueError, match=rf"^{name} must be {least} to {most}, not {value}$"):
+            dense([[0]], **{name: value})
+    with pytest.raises(TypeError, match=rf"^{name} must be an integer, not 1\.0$"):
+        dense([[0]], **{name: 1.0})
+    with pytest.raises(ValueError, match=r"^weight_shift must be 0 to 24, not 25$"):
+        dense([[0], [0]], weight_shift=(0, 25))
+
+
+def test_fixed_dense_widest_current() -> None:
+    """Sums of 24 bits and 24 places are just 48 bits; a bit more is refused."""
+    layer = dense([[1]], max_count=2**23 - 1, weight_shift=24)
+    assert layer.neurons.current_width == 48
+    with pytest.raises(ValueError, match=r"^the input current must fit 48 bits, but can need 49$"):
+        dense([[1]], max_count=2**23, weight_shift=24)
+
+
+def test_defaults() -> None:
+    entry = FixedInput(shape=(1,))
+    assert (entry.low, entry.high, entry.fraction_bits, entry.clips) == (0, 1, 0, False)
+    connection = Connection(source="a")
+    assert (connection.maps, connection.delay, connection.shift) == ((), 0, 0)
+    one = FixedPopulation(shape=(1,), neurons=neurons(1), connections=(connection,))
+    assert (one.weight_width, one.late_bias, one.resolution) == (8, (), 1.0)
+    layer = dense([[1]])
+    assert (layer.weight_shift, layer.max_count, layer.least_count) == (0, 1, 0)
+    assert FloatDense(np.ones((1, 1)), NEURON).bias == 0.0
+
+
+@pytest.mark.parametrize("accumulation", Accumulation)
+@pytest.mark.parametrize(("low", "spikes"), [(0, True), (-1, True), (0, False)])
+def test_only_spikes_are_events(accumulation: Accumulation, low: int, spikes: bool) -> None:
+    """Words, of an input or of a population, are summed at once or not at all."""
+    emission = Emission.SPIKES if spikes else Emission.POTENTIAL
+    first = FixedPopulation(
+        shape=(1,), neurons=neurons(1, emission=emission), connections=(Connection(source="in"),)
+    )
+    second = FixedPopulation(
+        shape=(1,),
+        neurons=neurons(1, accumulation=accumulation),
+        connections=(Connection(source="in"), Connection(source="a")),
+    )
+    options: dict[str, Any] = {
+        "inputs": {"in": FixedInput(shape=(1,), low=low)},
+        "populations": {"a": first, "b": second},
+        "outputs": {"o": "b"},
+        "profile": "p",
+    }
+    if accumulation is Accumulation.STEP or (low == 0 and spikes):
+        assert FixedNetwork(**options).sent("in") == (low, 1)
+    else:
+        who = "in" if low else "a"
+        message = rf"^population 'b': '{who}' must send spikes where they are summed one by one$"
+        with pytest.raises(ValueError, match=message):
+            FixedNetwork(**options)

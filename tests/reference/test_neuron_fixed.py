@@ -8,7 +8,7 @@ import pytest
 from spikeloom.reference.fixed import QFormat
 from spikeloom.reference.neuron_fixed import DecayRule, Emission, NeuronConfig, SynapseConfig
 from spikeloom.reference.neurons import initial_state
-from spikeloom.reference.profile import Accumulation, Compared, Order, Reset
+from spikeloom.reference.profile import Accumulation, Compared, Comparison, Order, Reset
 from spikeloom.reference.simulate import run_neurons
 
 WORD = QFormat(word_length=8)
@@ -235,3 +235,70 @@ def test_wrong_accumulation(options: dict[str, Any]) -> None:
 )
 def test_sent(emission: Emission, sent: tuple[int, int]) -> None:
     assert config(max_spikes=7, emission=emission).sent == sent
+
+
+def test_defaults() -> None:
+    """What is not said is left out: no decay, no bias, one spike, nothing held."""
+    c = config()
+    assert (c.decay_rule, c.decay, c.decay_fraction) == (DecayRule.NONE, 0, 8)
+    assert (c.shift_at_least_one, c.staged_overflow) == (False, False)
+    assert (c.order, c.comparison, c.compared) == (Order.DECAY_FIRST, Comparison.GE, Compared.NEW)
+    assert (c.reset, c.accumulation) == (Reset.SUBTRACT, Accumulation.STEP)
+    assert (c.emission, c.synapse, c.floor) == (Emission.SPIKES, None, None)
+    assert (c.bias, c.v_reset, c.v_init, c.max_spikes, c.refractory_steps) == (0, 0, 0, 1, 0)
+    synapse = SynapseConfig(state=WORD)
+    assert (synapse.decay_rule, synapse.decay, synapse.decay_fraction) == (DecayRule.NONE, 0, 8)
+    assert (synapse.shift_at_least_one, synapse.order) == (False, Order.DECAY_FIRST)
+
+
+@pytest.mark.parametrize(
+    ("name", "least", "most", "options"),
+    [
+        ("size", 1, 2**20, {}),
+        ("current_width", 2, 48, {}),
+        ("decay_fraction", 1, 16, {}),
+        ("threshold", 1, 127, {}),
+        ("threshold", -128, 127, {"reset": Reset.TO_VALUE}),
+        ("threshold", -128, 127, {"reset": Reset.NONE}),
+        ("v_reset", -128, 127, {}),
+        ("v_init", -128, 127, {}),
+        ("bias", -128, 127, {}),
+        ("bias", -16, 15, {"current_width": 5}),
+        ("floor", -128, 0, {}),
+        ("refractory_steps", 0, 255, {}),
+        ("decay", 0, 0, {}),
+        ("decay", 0, 256, {"decay_rule": DecayRule.MULTIPLIER}),
+        ("decay", 0, 2, {"decay_rule": DecayRule.MULTIPLIER, "decay_fraction": 1}),
+        ("decay", 0, 31, {"decay_rule": DecayRule.SHIFT}),
+        ("decay", -128, 127, {"decay_rule": DecayRule.CONSTANT}),
+    ],
+)
+def test_ranges(name: str, least: int, most: int, options: dict[str, Any]) -> None:
+    for value in (least, most):
+        assert getattr(config(**options | {name: value}), name) == value
+    for value in (least - 1, most + 1):
+        with pytest.raises(ValueError, match=rf"^{name} must be {least} to {most}, not {value}$"):
+            config(**options | {name: value})
+        if name == "decay":
+            with pytest.raises(ValueError, match=rf"^decay must be {least} to {most}, not "):
+                SynapseConfig(**{"state": WORD} | options | {name: value})
+
+
+@pytest.mark.parametrize("width", [4, 32])
+def test_state_at_its_ends(width: int) -> None:
+    assert config(state=QFormat(word_length=width), threshold=1).state.word_length == width
+    assert SynapseConfig(state=QFormat(word_length=width)).state.word_length == width
+
+
+@pytest.mark.parametrize("accumulation", Accumulation)
+def test_synapse_with_a_constant_decay(accumulation: Accumulation) -> None:
+    """It acts once a step, so it goes with a sum of the step alone."""
+    for rule in (DecayRule.CONSTANT, DecayRule.SHIFT):
+        synapse = SynapseConfig(state=WORD, decay_rule=rule, decay=1)
+        if accumulation is Accumulation.STEP or (
+            accumulation is Accumulation.EVENT and rule is DecayRule.SHIFT
+        ):
+            assert config(synapse=synapse, accumulation=accumulation).synapse == synapse
+        else:
+            with pytest.raises(ValueError, match=r"(accumulation 'step'|spiking-event.*synapse)"):
+                config(synapse=synapse, accumulation=accumulation)

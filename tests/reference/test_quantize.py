@@ -692,3 +692,17 @@ def test_nearest(real: float) -> None:
     """Ties to even, as Python rounds fractions; beyond 48 bits the ends of the word."""
     assert nearest(real) == min(max(round(Fraction(real)), -(2**47)), 2**47 - 1)
     assert nearest([[0.5, 1.5, -0.5]]).tolist() == [[0, 2, 0]]
+
+
+def test_wrong_threshold_names_the_range() -> None:
+    """From 1 on where the reset subtracts it; else from the word's least."""
+    for reset, range_ in ((Reset.SUBTRACT, "1 to 127"), (Reset.TO_VALUE, "-128 to 127")):
+        neuron = FloatNeuron(profile=Profile(**PLAIN, reset=reset), v_th=1.0)
+        assert quantize_neurons(neuron, 1, scale=127, state_width=8).threshold == 127
+        message = rf"^threshold must be {range_}, not 128: a state of 9 bits holds it, or narrower"
+        with pytest.raises(ValueError, match=message):
+            quantize_neurons(neuron, 1, scale=128, state_width=8)
+    subtract = FloatNeuron(profile=Profile(**PLAIN, reset=Reset.SUBTRACT), v_th=1.0)
+    assert quantize_neurons(subtract, 1, scale=0.75).threshold == 1
+    with pytest.raises(ValueError, match=r"^threshold must be at least 1 in units .* not 0\.25: "):
+        quantize_neurons(subtract, 1, scale=0.25)

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from spikeloom.reference.fixed import exact_integer, exact_integers, signed_width
 from spikeloom.reference.maps import Map, Shape, Weighted, map_bounds
-from spikeloom.reference.neuron_fixed import Emission, NeuronConfig
+from spikeloom.reference.neuron_fixed import NeuronConfig
 from spikeloom.reference.neuron_float import FloatNeuron
 from spikeloom.reference.profile import Accumulation
 
@@ -317,9 +317,8 @@ class FixedNetwork:
         if population.neurons.accumulation is Accumulation.STEP:
             return
         for connection in population.connections:
-            source = self.populations.get(connection.source)
-            words = source is not None and source.neurons.emission is Emission.POTENTIAL
-            if words or self.sent(connection.source)[0] < 0:
+            # Potentials have a sign.
+            if self.sent(connection.source)[0] < 0:
                 raise ValueError(
                     f"{connection.source!r} must send spikes where they are summed one by one"
                 )
