@@ -208,7 +208,9 @@ def run_player(
     for stream in vectors.outputs:
         logged = (folder / f"{stream}.log").read_text().split()
         outputs[stream], cycles[stream] = logged[1::2], [int(cycle) for cycle in logged[::2]]
-    difference = first_difference(outputs, vectors.outputs) or _mishap(ended, error)
+    difference = first_difference(outputs, vectors.outputs)
+    if not difference or "unknown=1" in ended:
+        difference = _mishap(ended, error)
     return Played(outputs, cycles, difference)
 
 

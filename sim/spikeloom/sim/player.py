@@ -171,7 +171,7 @@ module player (
             stuck <= {left} || cycle - idle >= limit;
             done <= 1;
         end
-        if (!rst && strict != 0 && ({wrong})) done <= 1;
+        if (!rst && (unknown || strict != 0 && ({wrong}))) done <= 1;
     end
 endmodule
 
