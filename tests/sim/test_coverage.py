@@ -105,7 +105,7 @@ def test_golden_bins():
     silence = Scenario.of(top.network, np.zeros((1, 4, 5), dtype=np.int64))
     quiet = {each.name: each for each in golden_bins(top.network, [silence])}
     (entry,) = top.network.inputs
-    assert quiet[f"input {entry}: an empty step"].reached
-    assert not quiet[f"input {entry}: a full step"].reached
+    assert quiet[f"{entry}: an empty step"].reached
+    assert not quiet[f"{entry}: a full step"].reached
     assert not quiet[f"{name}: saturation at the top"].reached
     assert not quiet[f"{name}: the potential exactly at the threshold"].reached
