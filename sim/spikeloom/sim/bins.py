@@ -173,7 +173,7 @@ def _never_spike(network: FixedNetwork, population: FixedPopulation) -> int:
 _DECLARED = re.compile(
     r"^  (?:input|output|wire|reg)(?: signed)? (?:\[\d+:0\] )?(\w+)(?: =.*)?;", re.M
 )
-_MODULE = re.compile(r"^module \\?(\S+) .*?^endmodule", re.M | re.S)
+_MODULE = re.compile(r"^module \\?([\w.$]+) *\(.*?^endmodule", re.M | re.S)
 
 
 def monitor_verilog(design: str, path: str) -> tuple[str, list[str]]:
@@ -203,6 +203,9 @@ def monitor_verilog(design: str, path: str) -> tuple[str, list[str]]:
         for name in sorted(names):
             stream = name.removesuffix("__valid")
             if stream == name or f"{stream}__ready" not in names:
+                continue
+            # One that a module passes on to one within is watched there.
+            if re.search(rf"\.\S+__valid *\({name}\)", found[0]):
                 continue
             where = f"{inner}.{stream}" if inner else stream
             valid, ready = f"{place}.{stream}__valid", f"{place}.{stream}__ready"

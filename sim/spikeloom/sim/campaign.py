@@ -176,7 +176,7 @@ def reset_stages(
     # Most of the time goes into the reading of potentials.
     length = _length(top, few) + 4 * played.count
     plain = Manner(seed=seed, resets=resets, within=length)
-    stalled = replace(plain, within=8 * length, refuse=STALL.refuse, hold=STALL.hold)
+    stalled = replace(plain, within=2 * length, refuse=STALL.refuse, hold=STALL.hold)
     return (
         Stage("resets", played, plain),
         Stage("resets, outputs refused for long", played, stalled),
