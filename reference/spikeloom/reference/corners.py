@@ -9,19 +9,22 @@ from numpy.typing import NDArray
 
 from spikeloom.reference.fixed import IntArray
 from spikeloom.reference.network import FixedNetwork
+from spikeloom.reference.neuron_fixed import Emission
 from spikeloom.reference.simulate import Recording, run_fixed
 
-__all__ = ["corner_stimulus", "extreme_stimulus"]
+__all__ = ["corner_stimulus", "crowd_stimulus", "extreme_stimulus"]
 
 SEARCHED = 24
 """Steps of a run in the search."""
+PHASES = 4
 CANDIDATES = 64
-ROUNDS = 12
+ROUNDS = 20
 ELITE = 8
 DENSITIES = (0.1, 0.5, 0.9)
 
+Array = NDArray[Any]
 _Bits = NDArray[np.bool_]
-_Score = Callable[[Recording], IntArray]
+_Score = Callable[[Recording], Array]
 
 
 def corner_stimulus(
@@ -78,7 +81,7 @@ def extreme_stimulus(
             def height(run: Recording, name: str = name, sign: int = sign) -> IntArray:
                 return (sign * _flat(run.membrane[name])).max(axis=2)
 
-            found = search.best(height)
+            (found,) = search.best(height)
             held = np.repeat(found[None, None], most, axis=1)
             heights = height(run_fixed(network, search.values(held)))[0]
             # What still moves in the last step does not get to an end.
@@ -88,6 +91,42 @@ def extreme_stimulus(
         pairs += [ways, ways[::-1]]
     samples = [np.repeat(np.stack(pair), [long + 2, SEARCHED // 2], axis=0) for pair in pairs]
     return search.values(np.stack(samples))
+
+
+def crowd_stimulus(network: FixedNetwork, *, seed: int = 0) -> dict[str, IntArray]:
+    """Stimuli that have many neurons spike in one step.
+
+    A search on the golden model finds them, for each population that spikes: some sources for a few
+    steps, then others.
+
+    Parameters
+    ----------
+    network
+        The network.
+    seed
+        Of all chance; the same stimuli come of the same seed.
+
+    Returns
+    -------
+    By the name of each input integers of shape (samples, 24, \\*shape): a sample for each
+    population that spikes, or one where there is none.
+    """
+    search = _Search(network, SEARCHED, np.random.default_rng(seed))
+    samples = [np.ones((SEARCHED, search.size), dtype=bool)]
+    for name, population in network.populations.items():
+        if population.neurons.emission is not Emission.SPIKES:
+            continue
+        threshold = np.maximum(np.asarray(population.neurons.threshold), 1)
+
+        def crowd(run: Recording, name: str = name, threshold: IntArray = threshold) -> Array:
+            spikes = _flat(run.spikes[name]) > 0
+            # What is close to the threshold is half as good as a spike.
+            close = np.clip(_flat(run.membrane[name]) / threshold, -3, 1) / 2
+            return np.where(spikes, 1, close).sum(axis=2)
+
+        phases = search.best(crowd, PHASES)
+        samples.append(np.repeat(phases, SEARCHED // PHASES, axis=0))
+    return search.values(np.stack(samples[1:] or samples))
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,14 +151,17 @@ class _Search:
             start = end
         return values
 
-    def best(self, score: _Score) -> _Bits:
-        """The pattern of the highest score in any step, held for all: a cross-entropy search."""
-        chance = np.full(self.size, 0.5)
-        best, found = -np.inf, np.zeros(self.size, dtype=bool)
+    def best(self, score: _Score, phases: int = 1) -> _Bits:
+        """Patterns of the highest score in any step, of shape (phases, sources).
+
+        Each holds for an equal part of the steps: a cross-entropy search.
+        """
+        chance = np.full((phases, self.size), 0.5)
+        best, found = -np.inf, np.zeros(chance.shape, dtype=bool)
         for _ in range(ROUNDS):
-            patterns = self.rng.random((CANDIDATES, self.size)) < chance
+            patterns = self.rng.random((CANDIDATES, *chance.shape)) < chance
             patterns[0] = found
-            held = np.repeat(patterns[:, None], self.steps, axis=1)
+            held = np.repeat(patterns, self.steps // phases, axis=1)
             scores = score(run_fixed(self.network, self.values(held))).max(axis=1)
             order = np.argsort(scores, kind="stable")[::-1]
             if scores[order[0]] > best:
@@ -146,5 +188,5 @@ def _noise(search: _Search) -> list[_Bits]:
     return [search.rng.random(shape) < density for density in DENSITIES]
 
 
-def _flat(values: NDArray[Any]) -> IntArray:
+def _flat(values: Array) -> IntArray:
     return values.reshape(*values.shape[:2], -1)

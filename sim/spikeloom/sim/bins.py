@@ -70,9 +70,10 @@ def golden_bins(network: FixedNetwork, scenarios: Sequence[Scenario]) -> list[Bi
 
 def _of(network: FixedNetwork, scenario: Scenario) -> Iterator[Bin]:
     recording = run_fixed(network, scenario.inputs)
+    heard = {each.source for p in network.populations.values() for each in p.connections}
     for name, entry in network.inputs.items():
         counts = np.asarray(scenario.inputs[name]).reshape(*scenario.stimulus.shape[:2], -1)
-        yield from _activity(f"input {name}", counts, entry.high, never=0)
+        yield from _activity(name, counts, entry.high, heard=name in heard)
     for name, population in network.populations.items():
         config = population.neurons
         v = recording.membrane[name].reshape(*scenario.stimulus.shape[:2], -1)
@@ -82,16 +83,22 @@ def _of(network: FixedNetwork, scenario: Scenario) -> Iterator[Bin]:
         spikes = recording.spikes[name].reshape(v.shape).astype(np.int64)
         yield from _arithmetic(name, config, v, spikes)
         never = _never_spike(network, population)
-        yield from _activity(f"population {name}", spikes, config.max_spikes, never=never)
+        yield from _activity(name, spikes, config.max_spikes, heard=name in heard, never=never)
 
 
-def _activity(where: str, counts: Array, most: int, *, never: int) -> Iterator[Bin]:
-    """How many send in a step, who, and how much."""
+def _activity(
+    where: str, counts: Array, most: int, *, heard: bool, never: int = 0
+) -> Iterator[Bin]:
+    """How many send in a step, who, and how much.
+
+    A step can be full only where a population hears it: in its list of events.
+    """
     active = (counts != 0).sum(axis=2)
     size = counts.shape[2]
     silent = f"{never} of its neurons never spike, whatever comes in" if never else ""
     yield Bin(f"{where}: an empty step", bool((active == 0).any()))
-    yield Bin(f"{where}: a full step", bool((active == size).any()), silent)
+    if heard:
+        yield Bin(f"{where}: a full step", bool((active == size).any()), silent)
     yield Bin(f"{where}: address 0", bool((counts[..., 0] != 0).any()))
     yield Bin(f"{where}: the last address, {size - 1}", bool((counts[..., -1] != 0).any()))
     yield Bin(f"{where}: the maximum count, {most}", bool((counts == most).any()))
@@ -103,8 +110,16 @@ def _arithmetic(where: str, config: NeuronConfig, v: Array, spikes: Array) -> It
     subtracts = config.reset is Reset.SUBTRACT and config.compared is Compared.NEW
     before = v + threshold * spikes if subtracts else v
     wraps = "" if config.state.overflow is Overflow.SATURATE else "its sums wrap"
-    yield Bin(f"{where}: saturation at the top", bool((before == config.state.max).any()), wraps)
-    yield Bin(f"{where}: saturation at the bottom", bool((v == config.state.min).any()), wraps)
+    yield Bin(
+        f"{where}: saturation at the top",
+        not wraps and bool((before == config.state.max).any()),
+        wraps,
+    )
+    yield Bin(
+        f"{where}: saturation at the bottom",
+        not wraps and bool((v == config.state.min).any()),
+        wraps,
+    )
     if config.emission is Emission.SPIKES:
         unseen = "" if subtracts else "not to be told from what is left behind the reset"
         exact = (before == threshold) & ((spikes > 0) == (config.comparison is Comparison.GE))
@@ -112,10 +127,12 @@ def _arithmetic(where: str, config: NeuronConfig, v: Array, spikes: Array) -> It
         below = (before == threshold - 1) & (spikes == 0)
         yield Bin(f"{where}: the potential one below the threshold", bool(below.any()), unseen)
     leaks = "" if config.decay_rule is not DecayRule.NONE else "it has no leak"
-    yield Bin(f"{where}: a leak of a negative potential", bool((v[:, :-1] < 0).any()), leaks)
+    yield Bin(
+        f"{where}: a leak of a negative potential", not leaks and bool((v[:, :-1] < 0).any()), leaks
+    )
     no_floor = "" if config.floor is not None else "it has no floor"
     floor = np.asarray(config.state.min if config.floor is None else config.floor)
-    yield Bin(f"{where}: the floor", bool((v == floor).any()) and not no_floor, no_floor)
+    yield Bin(f"{where}: the floor", not no_floor and bool((v == floor).any()), no_floor)
     wait = config.refractory_steps
     over = v[:, wait + 1 :] != v[:, wait:-1]
     ends = (spikes[:, : over.shape[1]] > 0) & over
@@ -156,7 +173,7 @@ def _never_spike(network: FixedNetwork, population: FixedPopulation) -> int:
 _DECLARED = re.compile(
     r"^  (?:input|output|wire|reg)(?: signed)? (?:\[\d+:0\] )?(\w+)(?: =.*)?;", re.M
 )
-_MODULE = re.compile(r"^module \\?(\S+) .*?^endmodule", re.M | re.S)
+_MODULE = re.compile(r"^module \\?([\w.$]+) *\(.*?^endmodule", re.M | re.S)
 
 
 def monitor_verilog(design: str, path: str) -> tuple[str, list[str]]:
@@ -186,6 +203,9 @@ def monitor_verilog(design: str, path: str) -> tuple[str, list[str]]:
         for name in sorted(names):
             stream = name.removesuffix("__valid")
             if stream == name or f"{stream}__ready" not in names:
+                continue
+            # One that a module passes on to one within is watched there.
+            if re.search(rf"\.\S+__valid *\({name}\)", found[0]):
                 continue
             where = f"{inner}.{stream}" if inner else stream
             valid, ready = f"{place}.{stream}__valid", f"{place}.{stream}__ready"

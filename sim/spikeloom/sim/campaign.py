@@ -1,5 +1,6 @@
 """A testbench for a whole network: what is played into it, and how, to find whatever is wrong."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -9,7 +10,7 @@ import numpy as np
 from amaranth.hdl import Shape
 from amaranth.lib import data
 
-from spikeloom.reference.corners import corner_stimulus, extreme_stimulus
+from spikeloom.reference.corners import corner_stimulus, crowd_stimulus, extreme_stimulus
 from spikeloom.reference.network import FixedInput
 from spikeloom.reference.scenario import Scenario
 from spikeloom.reference.simulate import run_fixed
@@ -42,6 +43,8 @@ class Stage:
         Whether the design must take an event for an illegal one.
     cycles
         For some streams the cycle in which each word must come out.
+    choices
+        For some streams that the vectors say nothing of the words of which each must be one.
     """
 
     name: str
@@ -49,6 +52,7 @@ class Stage:
     manner: Manner = field(default_factory=Manner)
     error: bool = False
     cycles: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    choices: Mapping[str, Sequence[set[int]]] = field(default_factory=dict)
 
     def difference(self, played: Played) -> str:
         """The first difference between what came out and what must, or an empty string."""
@@ -58,6 +62,14 @@ class Stage:
             for place, (seen, due) in enumerate(zip(played.cycles[stream], expected, strict=True)):
                 if seen != due:
                     return f"word {place} of {stream} must come in cycle {due}, but came in {seen}"
+        for stream, allowed in self.choices.items():
+            words = played.outputs[stream]
+            if len(words) != len(allowed):
+                return f"{len(allowed)} words of {stream} must come out, not {len(words)}"
+            for place, (word, choice) in enumerate(zip(words, allowed, strict=True)):
+                if not re.fullmatch("[0-9a-f]+", word) or int(word, 16) not in choice:
+                    some = " or ".join(f"{each:x}" for each in sorted(choice))
+                    return f"word {place} of {stream} must be {some}, but is {word}"
         return ""
 
 
@@ -75,15 +87,22 @@ def play_stage(
     """
     manner = replace(stage.manner, **options)
     return run_player(
-        program, stage.vectors, folder, manner, error=stage.error, arguments=arguments
+        program,
+        stage.vectors,
+        folder,
+        manner,
+        error=stage.error,
+        others=list(stage.choices),
+        arguments=arguments,
     )
 
 
-def corner_scenarios(top: NetworkTop, seed: int = 1) -> tuple[Scenario, Scenario]:
-    """The corners that any network has, and the extremes of its potentials."""
+def corner_scenarios(top: NetworkTop, seed: int = 1) -> tuple[Scenario, Scenario, Scenario]:
+    """The corners that any network has, crowds of spikes, and the extremes of potentials."""
     network = top.network
     return (
         Scenario.of(network, corner_stimulus(network, seed=seed)),
+        Scenario.of(network, crowd_stimulus(network, seed=seed)),
         Scenario.of(network, extreme_stimulus(network, seed=seed)),
     )
 
@@ -100,7 +119,7 @@ def campaign(top: NetworkTop, scenario: Scenario, seed: int = 1) -> list[Stage]:
     seed
         Of all chance.
     """
-    corners, extremes = corner_scenarios(top, seed)
+    corners, crowds, extremes = corner_scenarios(top, seed)
     loaded = loading(top)
     rng = np.random.default_rng(seed)
     some, few = scenario.head(4), scenario.head(1)
@@ -121,9 +140,27 @@ def campaign(top: NetworkTop, scenario: Scenario, seed: int = 1) -> list[Stage]:
         *reset_stages(top, scenario, seed=seed, resets=24),
         Stage("inputs idle", streamed(some), replace(IDLE, seed=seed)),
         Stage("potentials read, idle and refused", asked(few), replace(BOTH, seed=seed)),
+        _at_work(top, some, loaded, replace(IDLE, seed=seed)),
         Stage("corners", asked(corners)),
+        Stage("crowds", asked(crowds)),
         Stage("extremes", asked(extremes)),
     ]
+
+
+def _at_work(top: NetworkTop, scenario: Scenario, loaded: Vectors, manner: Manner) -> Stage:
+    """Potentials are asked for while a step is under way: those before it come, or those behind."""
+    played = vectors(top, scenario, wait=Wait.STEP, probe=True)
+    before = initially(top).outputs["probe_o"]
+    behind = played.outputs["probe_o"]
+    rows = len(before)
+    choices = [set(pair) for pair in zip([*before, *behind[:-rows]], behind, strict=True)]
+    questions = played.stimulus["probe_i"]
+    # A step is sent when all questions behind the step before have been answered.
+    sent = [0, *(after + rows for after, _ in questions[:-rows:rows])]
+    asked = [(sent[k // rows] + k % rows, word) for k, (_, word) in enumerate(questions)]
+    outputs = {name: words for name, words in played.outputs.items() if name != "probe_o"}
+    changed = Vectors(played.stimulus | {"probe_i": asked}, outputs)
+    return Stage("potentials read at work", loaded + changed, manner, choices={"probe_o": choices})
 
 
 def reset_stages(
@@ -139,7 +176,7 @@ def reset_stages(
     # Most of the time goes into the reading of potentials.
     length = _length(top, few) + 4 * played.count
     plain = Manner(seed=seed, resets=resets, within=length)
-    stalled = replace(plain, refuse=STALL.refuse, hold=STALL.hold)
+    stalled = replace(plain, within=2 * length, refuse=STALL.refuse, hold=STALL.hold)
     return (
         Stage("resets", played, plain),
         Stage("resets, outputs refused for long", played, stalled),

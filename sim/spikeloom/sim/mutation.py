@@ -70,8 +70,9 @@ class Mutation:
                 name=f"the testbench notices {GOAL:g} % of single faults",
                 strength=Strength.TESTED,
                 passed=self.score >= GOAL,
-                detail=f"{self.score:.2f} %: of {len(self.run.mutants)} faults {killed} are noticed,"
-                f" {equivalent} are proven to make no difference, {len(self.missed)} are neither",
+                detail=f"{self.score:.2f} %: of {len(self.run.mutants)} faults {killed} are"
+                f" noticed, {equivalent} are proven to make no difference,"
+                f" {len(self.missed)} are neither",
                 repeat=f"seed {self.seed}",
                 seconds=self.seconds,
             )

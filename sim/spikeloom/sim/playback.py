@@ -171,6 +171,7 @@ def run_player(
     manner: Manner,
     *,
     error: bool = False,
+    others: Sequence[str] = (),
     arguments: Sequence[str] = (),
 ) -> Played:
     """Let a player play what lies in the folder's ``vectors``.
@@ -187,6 +188,8 @@ def run_player(
         How it plays.
     error
         Whether the design must take an event for an illegal one.
+    others
+        Streams out of the design that are not compared.
     arguments
         More arguments, for what is built into the design.
 
@@ -205,10 +208,12 @@ def run_player(
             f" is in {log})"
         )
     outputs, cycles = {}, {}
-    for stream in vectors.outputs:
+    for stream in (*vectors.outputs, *others):
         logged = (folder / f"{stream}.log").read_text().split()
         outputs[stream], cycles[stream] = logged[1::2], [int(cycle) for cycle in logged[::2]]
-    difference = first_difference(outputs, vectors.outputs) or _mishap(ended, error)
+    difference = first_difference(outputs, vectors.outputs)
+    if not difference or "unknown=1" in ended:
+        difference = _mishap(ended, error)
     return Played(outputs, cycles, difference)
 
 

