@@ -21,6 +21,7 @@ __all__ = [
     "disturbed",
     "faulty_neurons",
     "planted_holder",
+    "planted_progress",
     "planted_stream",
     "planted_update",
 ]
@@ -41,6 +42,7 @@ class Fault(enum.Enum):
     DOUBLED = "the second element comes twice"
     CHANGED = "the second element changes"
     SWAPPED = "the first two elements change places"
+    STUCK = "nothing comes any more"
 
 
 def disturbed(m: Module, end: Any, fault: Fault) -> Any:
@@ -77,6 +79,8 @@ def disturbed(m: Module, end: Any, fault: Fault) -> Any:
             with m.If(number == 1):
                 m.d.comb += [out.valid.eq(0), end.ready.eq(1)]
                 m.d.sync += number.eq(Mux(end.valid, 2, 1))
+        case Fault.STUCK:
+            m.d.comb += [out.valid.eq(0), end.ready.eq(0)]
         case Fault.DOUBLED:
             with m.If(number == 1):
                 m.d.comb += end.ready.eq(0)
@@ -194,6 +198,21 @@ def planted_holder(label: str, claim: Callable[..., Claim], depth: int) -> Proof
     """
     faults = (Fault.LOST, Fault.DOUBLED, Fault.CHANGED, Fault.SWAPPED)
     return _planted(label, claim, faults, depth)
+
+
+def planted_progress(label: str, claim: Callable[..., Claim], depth: int) -> Proof:
+    """The proof that a network goes on, with outputs from which nothing comes.
+
+    Parameters
+    ----------
+    label
+        Which network it is.
+    claim
+        The claim, which takes what is ``behind``.
+    depth
+        Cycles that are looked at.
+    """
+    return _planted(label, claim, (Fault.STUCK,), depth)
 
 
 def _planted(label: str, claim: Callable[..., Claim], faults: Sequence[Fault], depth: int) -> Proof:

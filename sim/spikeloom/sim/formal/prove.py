@@ -1,6 +1,6 @@
 """What is proven of the neurons of all profiles, and of a network."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -22,6 +22,7 @@ from spikeloom.sim.formal.merge import merge_claim
 from spikeloom.sim.formal.planted import (
     UpdateClaim,
     planted_holder,
+    planted_progress,
     planted_stream,
     planted_update,
 )
@@ -48,11 +49,14 @@ __all__ = [
     "progress_proof",
     "prove_network",
     "prove_presets",
+    "stream_proof",
     "update_proofs",
 ]
 
 STEP_CYCLES = 12
 """Cycles from reset in which lists and delays are looked at."""
+
+_COMPARISON = "each comparison finds one place of the spike count"
 
 _SMALL = 3
 """Sources of the lists and delays that are looked at; more take a solver too long."""
@@ -109,9 +113,18 @@ def prove_network(
 def preset_proofs(widths: Iterable[int]) -> Iterator[Proof]:
     """The proofs of :func:`prove_presets`."""
     for width in widths:
+        compared: set[Hashable] = set()
         for label, config in preset_neurons(width).items():
             update = update_of(any_parameters(config))
-            yield from update_proofs(f"{label}, at {width} bits and with any parameters", update)
+            what = f"{label}, at {width} bits and with any parameters"
+            for proof in update_proofs(what, update):
+                if proof.name.startswith(_COMPARISON):
+                    # It has nothing to do with the rest of the update.
+                    alike = (config.max_spikes, config.comparison)
+                    if alike in compared:
+                        continue
+                    compared.add(alike)
+                yield proof
 
 
 def update_proofs(label: str, update: Update) -> Iterator[Proof]:
@@ -128,7 +141,7 @@ def update_proofs(label: str, update: Update) -> Iterator[Proof]:
     claims: dict[str, UpdateClaim] = {"a step is as specified": step_claim}
     at_once = config.accumulation is not Accumulation.SPIKING_EVENT
     if config.max_spikes > 1 and at_once and config.emission is Emission.SPIKES:
-        claims["each comparison finds one place of the spike count"] = comparison_claim
+        claims[_COMPARISON] = comparison_claim
     if config.accumulation is not Accumulation.STEP:
         claims["an event is as specified"] = event_claim
     for statement, claim in claims.items():
@@ -148,7 +161,7 @@ def network_proofs(top: NetworkTop) -> Iterator[Proof]:
     seen: set[str] = set()
     for path, component in leaves(top):
         if _is_new(component, seen):
-            yield _stream_proof(path, component)
+            yield stream_proof(path, component)
     for path, component in components(top):
         proof = _holding_proof(path, component, top)
         if proof is not None and _is_new(component, seen, proof.name.partition(":")[0]):
@@ -162,7 +175,16 @@ def _is_new(component: wiring.Component, seen: set[str], of: str = "") -> bool:
     return not known
 
 
-def _stream_proof(path: str, component: wiring.Component) -> Proof:
+def stream_proof(path: str, component: wiring.Component) -> Proof:
+    """The proof that a component's streams keep to the handshake.
+
+    Parameters
+    ----------
+    path
+        Where it is.
+    component
+        The component.
+    """
     claim: Callable[..., Claim] = partial(stream_claim, component)
     if isinstance(component, StepMerge):
         claim = partial(merge_claim, component)
@@ -259,12 +281,14 @@ def progress_proof(name: str, top: NetworkTop, *, within: int, patience: int, de
     depth
         Cycles from reset.
     """
+    claim = partial(progress_claim, top, within=within, patience=patience)
     return Proof(
         name=f"each event is taken and each tick answered in {within} cycles: {name}",
-        claim=partial(progress_claim, top, within=within, patience=patience),
+        claim=claim,
         method=Method.BOUNDED,
         depth=depth,
         resets=False,
+        twin=planted_progress(name, claim, depth),
         detail=f"whoever listens is ready at least once in {patience} cycles",
     )
 
