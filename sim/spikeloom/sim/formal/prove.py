@@ -28,7 +28,7 @@ from spikeloom.sim.formal.planted import (
 )
 from spikeloom.sim.formal.presets import any_parameters, preset_neurons
 from spikeloom.sim.formal.progress import progress_claim
-from spikeloom.sim.formal.proof import Claim, Method, Proof
+from spikeloom.sim.formal.proof import Claim, Method, Proof, Verdict
 from spikeloom.sim.formal.queues import buffer_claim, queue_claim
 from spikeloom.sim.formal.runner import run_proofs
 from spikeloom.sim.formal.sorter import sorter_claim
@@ -44,6 +44,7 @@ from spikeloom.sim.formal.update import (
 
 __all__ = [
     "STEP_CYCLES",
+    "find_planted",
     "network_proofs",
     "preset_proofs",
     "progress_proof",
@@ -108,6 +109,30 @@ def prove_network(
     for outcome in run_proofs(network_proofs(top), folder, timeout=timeout, jobs=jobs):
         yield outcome.evidence()
     yield from _omitted(top)
+
+
+def find_planted(
+    proofs: Iterable[Proof], folder: Path, *, timeout: float = 600, jobs: int = 1
+) -> Iterator[Evidence]:
+    """See whether proofs find the bugs that are planted for them.
+
+    Parameters
+    ----------
+    proofs
+        The proofs, such as :func:`network_proofs`; those without a planted bug are passed over.
+    folder, timeout, jobs
+        As :func:`prove_presets`'.
+    """
+    twins = (proof.twin for proof in proofs if proof.twin is not None)
+    for outcome in run_proofs(twins, folder, timeout=timeout, jobs=jobs):
+        yield Evidence(
+            group="planted bugs",
+            name=f"a planted bug is found: {outcome.proof.name}",
+            strength=Strength.TESTED,
+            passed=outcome.verdict is Verdict.FAILED,
+            detail=outcome.evidence().detail,
+            seconds=outcome.seconds,
+        )
 
 
 def preset_proofs(widths: Iterable[int]) -> Iterator[Proof]:
