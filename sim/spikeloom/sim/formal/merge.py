@@ -7,19 +7,19 @@ from spikeloom.rtl_gen.delay import StepMerge
 from spikeloom.rtl_gen.events import EventKind
 from spikeloom.sim.formal.inside import Inside
 from spikeloom.sim.formal.proof import Claim
-from spikeloom.sim.formal.streams import stream_claim
+from spikeloom.sim.formal.streams import Behind, stream_claim, unchanged
 
 __all__ = ["merge_claim"]
 
 
-def merge_claim(merge: StepMerge) -> Claim:
+def merge_claim(merge: StepMerge, behind: Behind = unchanged) -> Claim:
     """A :class:`~spikeloom.rtl_gen.delay.StepMerge` holds what it offers.
 
     As :func:`~spikeloom.sim.formal.streams.stream_claim`, with what an induction must know of its
-    registers.
+    registers. ``behind`` is a fault behind it, to see that it is found.
     """
     inside = Inside(merge)
-    claim = stream_claim(merge, inside.fragment)
+    claim = stream_claim(merge, inside.fragment, behind)
     held, done, opened, first = (
         inside.signal(name) for name in ("held", "done", "opened", "first")
     )

@@ -7,12 +7,14 @@ from amaranth.hdl import Assert, Assume, Module, Signal, Value
 from spikeloom.rtl_gen.events import EventKind
 from spikeloom.rtl_gen.network import NetworkTop
 from spikeloom.sim.formal.proof import Claim
-from spikeloom.sim.formal.streams import free_inputs, keeps_handshake
+from spikeloom.sim.formal.streams import Behind, free_inputs, keeps_handshake, unchanged
 
 __all__ = ["progress_claim"]
 
 
-def progress_claim(top: NetworkTop, *, within: int, patience: int) -> Claim:
+def progress_claim(
+    top: NetworkTop, *, within: int, patience: int, behind: Behind = unchanged
+) -> Claim:
     """Whatever goes in, a network answers each tick, and takes each event.
 
     Parameters
@@ -24,6 +26,8 @@ def progress_claim(top: NetworkTop, *, within: int, patience: int) -> Claim:
         tick where a step of it is under way and no tick of another is.
     patience
         Cycles in which each of those who listen is ready at least once.
+    behind
+        What stands behind the outputs: a fault, to see that it is found.
     """
     m = Module()
     m.submodules.top = top
@@ -34,7 +38,7 @@ def progress_claim(top: NetworkTop, *, within: int, patience: int) -> Claim:
         m.d.comb += Assert(waits < within, "an event is taken in time")
     for end in (top.probe_i, *([top.load] if top.loads else [])):
         m.d.comb += Assume(~end.valid, "nothing is probed or loaded")
-    outputs = [getattr(top, port) for port in top.output_ports.values()]
+    outputs = [behind(m, getattr(top, port)) for port in top.output_ports.values()]
     listeners = [*outputs, top.probe_o, *([top.decision] if top.readout else [])]
     for k, o in enumerate(listeners):
         delays = _count(m, f"listener_{k}_delays", ~o.ready, patience)
@@ -48,7 +52,9 @@ def progress_claim(top: NetworkTop, *, within: int, patience: int) -> Claim:
             under_way = under_way & (ahead != 0)
         waits = _count(m, f"output_{k}_waits", under_way & ~_ticks(o), within)
         m.d.comb += Assert(waits < within, "a tick is answered in time")
-    return Claim(m, free_inputs(top))
+    faulty = behind is not unchanged
+    ready = [o.ready for o in outputs] if faulty else []
+    return Claim(m, [*free_inputs(top, without_ready=faulty), *ready])
 
 
 def _ticks(end: Any) -> Value:

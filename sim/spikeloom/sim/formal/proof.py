@@ -58,6 +58,8 @@ class Proof:
         Whether a reset may come in any cycle, rather than never.
     detail
         What else must be known of it, such as bounds and assumptions.
+    twin
+        The same with a bug planted, which must fail.
     """
 
     name: str
@@ -67,6 +69,7 @@ class Proof:
     any_memory: bool = False
     resets: bool = True
     detail: str = ""
+    twin: "Proof | None" = None
 
 
 class Verdict(enum.Enum):

@@ -1,6 +1,6 @@
 """What is proven of the neurons of all profiles, and of a network."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -19,14 +19,21 @@ from spikeloom.rtl_gen.stream import StreamBuffer
 from spikeloom.rtl_gen.synapse import EventList
 from spikeloom.sim.evidence import Evidence, Strength
 from spikeloom.sim.formal.merge import merge_claim
+from spikeloom.sim.formal.planted import (
+    UpdateClaim,
+    planted_holder,
+    planted_progress,
+    planted_stream,
+    planted_update,
+)
 from spikeloom.sim.formal.presets import any_parameters, preset_neurons
 from spikeloom.sim.formal.progress import progress_claim
-from spikeloom.sim.formal.proof import Claim, Method, Proof
+from spikeloom.sim.formal.proof import Claim, Method, Proof, Verdict
 from spikeloom.sim.formal.queues import buffer_claim, queue_claim
 from spikeloom.sim.formal.runner import run_proofs
 from spikeloom.sim.formal.sorter import sorter_claim
 from spikeloom.sim.formal.steps import delay_claim, list_claim
-from spikeloom.sim.formal.streams import components, leaves, stream_claim
+from spikeloom.sim.formal.streams import Behind, components, leaves, stream_claim, unchanged
 from spikeloom.sim.formal.update import (
     Update,
     comparison_claim,
@@ -37,19 +44,26 @@ from spikeloom.sim.formal.update import (
 
 __all__ = [
     "STEP_CYCLES",
+    "find_planted",
     "network_proofs",
     "preset_proofs",
     "progress_proof",
     "prove_network",
     "prove_presets",
+    "stream_proof",
     "update_proofs",
 ]
 
 STEP_CYCLES = 12
 """Cycles from reset in which lists and delays are looked at."""
 
+_COMPARISON = "each comparison finds one place of the spike count"
+
 _SMALL = 3
 """Sources of the lists and delays that are looked at; more take a solver too long."""
+
+_FAULT_CYCLES = 12
+"""Cycles in which a fault in what goes through a queue shows."""
 
 _MOST_SORTED = 64
 """Sources up to which sorting is looked at."""
@@ -97,12 +111,45 @@ def prove_network(
     yield from _omitted(top)
 
 
+def find_planted(
+    proofs: Iterable[Proof], folder: Path, *, timeout: float = 600, jobs: int = 1
+) -> Iterator[Evidence]:
+    """See whether proofs find the bugs that are planted for them.
+
+    Parameters
+    ----------
+    proofs
+        The proofs, such as :func:`network_proofs`; those without a planted bug are passed over.
+    folder, timeout, jobs
+        As :func:`prove_presets`'.
+    """
+    twins = (proof.twin for proof in proofs if proof.twin is not None)
+    for outcome in run_proofs(twins, folder, timeout=timeout, jobs=jobs):
+        yield Evidence(
+            group="planted bugs",
+            name=f"a planted bug is found: {outcome.proof.name}",
+            strength=Strength.TESTED,
+            passed=outcome.verdict is Verdict.FAILED,
+            detail=outcome.evidence().detail,
+            seconds=outcome.seconds,
+        )
+
+
 def preset_proofs(widths: Iterable[int]) -> Iterator[Proof]:
     """The proofs of :func:`prove_presets`."""
     for width in widths:
+        compared: set[Hashable] = set()
         for label, config in preset_neurons(width).items():
             update = update_of(any_parameters(config))
-            yield from update_proofs(f"{label}, at {width} bits and with any parameters", update)
+            what = f"{label}, at {width} bits and with any parameters"
+            for proof in update_proofs(what, update):
+                if proof.name.startswith(_COMPARISON):
+                    # It has nothing to do with the rest of the update.
+                    alike = (config.max_spikes, config.comparison)
+                    if alike in compared:
+                        continue
+                    compared.add(alike)
+                yield proof
 
 
 def update_proofs(label: str, update: Update) -> Iterator[Proof]:
@@ -116,10 +163,10 @@ def update_proofs(label: str, update: Update) -> Iterator[Proof]:
         The update.
     """
     config = update.config
-    claims: dict[str, Callable[[Update], Claim]] = {"a step is as specified": step_claim}
+    claims: dict[str, UpdateClaim] = {"a step is as specified": step_claim}
     at_once = config.accumulation is not Accumulation.SPIKING_EVENT
     if config.max_spikes > 1 and at_once and config.emission is Emission.SPIKES:
-        claims["each comparison finds one place of the spike count"] = comparison_claim
+        claims[_COMPARISON] = comparison_claim
     if config.accumulation is not Accumulation.STEP:
         claims["an event is as specified"] = event_claim
     for statement, claim in claims.items():
@@ -127,6 +174,8 @@ def update_proofs(label: str, update: Update) -> Iterator[Proof]:
             name=f"{statement}: {label}",
             claim=partial(claim, update),
             method=Method.COMBINATIONAL,
+            # A faulty update is made of a configuration, which has no late biases.
+            twin=None if update.late_bias else planted_update(label, claim, update),
         )
 
 
@@ -137,7 +186,7 @@ def network_proofs(top: NetworkTop) -> Iterator[Proof]:
     seen: set[str] = set()
     for path, component in leaves(top):
         if _is_new(component, seen):
-            yield _stream_proof(path, component)
+            yield stream_proof(path, component)
     for path, component in components(top):
         proof = _holding_proof(path, component, top)
         if proof is not None and _is_new(component, seen, proof.name.partition(":")[0]):
@@ -151,22 +200,34 @@ def _is_new(component: wiring.Component, seen: set[str], of: str = "") -> bool:
     return not known
 
 
-def _stream_proof(path: str, component: wiring.Component) -> Proof:
-    claim: Callable[[], Claim] = partial(stream_claim, component)
+def stream_proof(path: str, component: wiring.Component) -> Proof:
+    """The proof that a component's streams keep to the handshake.
+
+    Parameters
+    ----------
+    path
+        Where it is.
+    component
+        The component.
+    """
+    claim: Callable[..., Claim] = partial(stream_claim, component)
     if isinstance(component, StepMerge):
         claim = partial(merge_claim, component)
+    whose = _whose(path, component)
     return Proof(
-        name=f"streams hold what they offer until it is taken: {_whose(path, component)}",
+        name=f"streams hold what they offer until it is taken: {whose}",
         claim=claim,
         method=Method.INDUCTION,
         depth=2,
         any_memory=True,
+        twin=planted_stream(whose, claim),
     )
 
 
 def _holding_proof(path: str, component: wiring.Component, top: NetworkTop) -> Proof | None:
     """The proof that a component loses, doubles and swaps nothing, if it is to hold anything."""
-    claim: Callable[[], Claim]
+    claim: Callable[..., Claim]
+    whose, cycles = _whose(path, component), _FAULT_CYCLES
     match component:
         case StreamBuffer():
             claim = partial(buffer_claim, component)
@@ -174,22 +235,26 @@ def _holding_proof(path: str, component: wiring.Component, top: NetworkTop) -> P
             claim = partial(queue_claim, component)
         case StepSorter() if component.size <= _MOST_SORTED:
             claim = partial(sorter_claim, _sources(component, top), component)
+            # It clears its tables first, and then reads them.
+            cycles += 2 * component.size
         case EventList() | StepDelay():
             return _bounded(path, component)
         case _:
             return None
     return Proof(
-        name=f"nothing is lost, doubled or swapped: {_whose(path, component)}",
+        name=f"nothing is lost, doubled or swapped: {whose}",
         claim=claim,
         method=Method.INDUCTION,
         depth=2,
         any_memory=True,
+        twin=planted_holder(whose, claim, cycles),
     )
 
 
 def _bounded(path: str, component: EventList | StepDelay) -> Proof:
     small = min(component.size, _SMALL)
-    claim: Callable[[], Claim]
+    claim: Callable[..., Claim]
+    whose = _whose(path, component)
     if isinstance(component, EventList):
         most = component.i.p.count.shape().width
         claim = partial(_list_claim, small, (1 << most) - 1, min(component.sweeps, 2))
@@ -197,20 +262,21 @@ def _bounded(path: str, component: EventList | StepDelay) -> Proof:
         delays = sorted(set(component.delays))[-small:]
         claim = partial(_delay_claim, [min(each, 3) for each in delays])
     return Proof(
-        name=f"nothing is lost or doubled: {_whose(path, component)}",
+        name=f"nothing is lost or doubled: {whose}",
         claim=claim,
         method=Method.BOUNDED,
         depth=STEP_CYCLES,
         detail=f"looked at with up to {_SMALL} sources, 2 sweeps and delays of 3 steps",
+        twin=planted_holder(whose, claim, STEP_CYCLES),
     )
 
 
-def _list_claim(size: int, most: int, sweeps: int) -> Claim:
-    return list_claim(EventList(size, most, sweeps))
+def _list_claim(size: int, most: int, sweeps: int, behind: Behind = unchanged) -> Claim:
+    return list_claim(EventList(size, most, sweeps), behind)
 
 
-def _delay_claim(delays: list[int]) -> Claim:
-    return delay_claim(StepDelay(EventLayout(len(delays)), (len(delays),), delays))
+def _delay_claim(delays: list[int], behind: Behind = unchanged) -> Claim:
+    return delay_claim(StepDelay(EventLayout(len(delays)), (len(delays),), delays), behind)
 
 
 def _sources(sorter: StepSorter, top: NetworkTop) -> tuple[Source, ...]:
@@ -240,12 +306,14 @@ def progress_proof(name: str, top: NetworkTop, *, within: int, patience: int, de
     depth
         Cycles from reset.
     """
+    claim = partial(progress_claim, top, within=within, patience=patience)
     return Proof(
         name=f"each event is taken and each tick answered in {within} cycles: {name}",
-        claim=partial(progress_claim, top, within=within, patience=patience),
+        claim=claim,
         method=Method.BOUNDED,
         depth=depth,
         resets=False,
+        twin=planted_progress(name, claim, depth),
         detail=f"whoever listens is ready at least once in {patience} cycles",
     )
 

@@ -9,13 +9,12 @@ from collections.abc import Callable
 from typing import Any
 
 from amaranth.hdl import Assert, Module, Mux, Signal, Value
-from amaranth.lib import wiring
 
 from spikeloom.rtl_gen.delay import EventQueue
 from spikeloom.rtl_gen.stream import StreamBuffer
 from spikeloom.sim.formal.inside import Inside
 from spikeloom.sim.formal.proof import Claim
-from spikeloom.sim.formal.streams import free_inputs
+from spikeloom.sim.formal.streams import Behind, unchanged
 
 __all__ = ["Follower", "buffer_claim", "queue_claim"]
 
@@ -73,18 +72,25 @@ class Follower:
 
 
 def _followed(
-    built: wiring.Component, room: int, invariants: Callable[[Module, Inside, Follower], None]
+    built: StreamBuffer | EventQueue,
+    room: int,
+    invariants: Callable[[Module, Inside, Follower], None],
+    behind: Behind,
 ) -> Claim:
     m = Module()
     inside = Inside(built)
-    follower = Follower(m, built.i, built.o, room)  # type: ignore[attr-defined]
+    out = behind(m, built.o)
+    follower = Follower(m, built.i, out, room)
     invariants(m, inside, follower)
     m.submodules.component = inside.fragment
-    return Claim(m, [*free_inputs(built), follower.pick])
+    return Claim(m, [built.i.valid, Value.cast(built.i.payload), out.ready, follower.pick])
 
 
-def buffer_claim(buffer: StreamBuffer) -> Claim:
-    """A :class:`~spikeloom.rtl_gen.stream.StreamBuffer` loses, doubles and swaps nothing."""
+def buffer_claim(buffer: StreamBuffer, behind: Behind = unchanged) -> Claim:
+    """A :class:`~spikeloom.rtl_gen.stream.StreamBuffer` loses, doubles and swaps nothing.
+
+    ``behind`` is a fault behind it, to see that it is found.
+    """
 
     def invariants(m: Module, inside: Inside, follower: Follower) -> None:
         occupied = inside.signal("occupied")
@@ -96,11 +102,14 @@ def buffer_claim(buffer: StreamBuffer) -> Claim:
         with m.If(follower.follows & (follower.ahead == 1)):
             m.d.comb += Assert(Value.cast(waiting) == follower.word, "what waits is kept")
 
-    return _followed(buffer, 2, invariants)
+    return _followed(buffer, 2, invariants, behind)
 
 
-def queue_claim(queue: EventQueue) -> Claim:
-    """An :class:`~spikeloom.rtl_gen.delay.EventQueue` loses, doubles and swaps nothing."""
+def queue_claim(queue: EventQueue, behind: Behind = unchanged) -> Claim:
+    """An :class:`~spikeloom.rtl_gen.delay.EventQueue` loses, doubles and swaps nothing.
+
+    ``behind`` is a fault behind it, to see that it is found.
+    """
     places = queue.depth - 1
 
     def invariants(m: Module, inside: Inside, follower: Follower) -> None:
@@ -123,4 +132,4 @@ def queue_claim(queue: EventQueue) -> Claim:
         with m.If(follower.follows & (follower.ahead >= offered)):
             m.d.comb += Assert(found == follower.word, "what waits is kept")
 
-    return _followed(queue, queue.depth, invariants)
+    return _followed(queue, queue.depth, invariants, behind)

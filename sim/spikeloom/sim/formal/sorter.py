@@ -14,12 +14,14 @@ from spikeloom.rtl_gen.junction import Source, joined_layout
 from spikeloom.rtl_gen.sorter import StepSorter
 from spikeloom.sim.formal.inside import Inside
 from spikeloom.sim.formal.proof import Claim
-from spikeloom.sim.formal.streams import free_inputs
+from spikeloom.sim.formal.streams import Behind, unchanged
 
 __all__ = ["sorter_claim"]
 
 
-def sorter_claim(sources: Sequence[Source], sorter: StepSorter) -> Claim:
+def sorter_claim(
+    sources: Sequence[Source], sorter: StepSorter, behind: Behind = unchanged
+) -> Claim:
     """A :class:`~spikeloom.rtl_gen.sorter.StepSorter` loses, doubles and swaps nothing.
 
     One source, which may be any, is followed through two steps: what it sends, and how often it
@@ -31,15 +33,18 @@ def sorter_claim(sources: Sequence[Source], sorter: StepSorter) -> Claim:
         What its connections hear.
     sorter
         The sorter.
+    behind
+        A fault behind it, to see that it is found.
     """
-    return _Claim(sources, sorter).claim()
+    return _Claim(sources, sorter, behind).claim()
 
 
 class _Claim:
-    def __init__(self, sources: Sequence[Source], sorter: StepSorter) -> None:
+    def __init__(self, sources: Sequence[Source], sorter: StepSorter, behind: Behind) -> None:
         self.sorter = sorter
         self.sources = sources
         self.m = Module()
+        self.out = behind(self.m, sorter.o)
         self.inside = Inside(sorter)
         self.words, self.blocks = _places(sources, sorter)
         self.size = sorter.size
@@ -69,7 +74,8 @@ class _Claim:
         self._turns()
         self._tables()
         m.submodules.component = self.inside.fragment
-        return Claim(m, free_inputs(self.sorter))
+        i = self.sorter.i
+        return Claim(m, [i.valid, Value.cast(i.payload), self.out.ready])
 
     def _goes_in(self) -> None:
         m, i = self.m, self.sorter.i
@@ -90,7 +96,7 @@ class _Claim:
                     m.d.sync += self.entering.eq(~self.entering)
 
     def _comes_out(self) -> None:
-        m, i, o = self.m, self.sorter.i, self.sorter.o
+        m, i, o = self.m, self.sorter.i, self.out
         place, known = self._place_of(Value.cast(o.p.address))
         count, begins = self.counts[self.leaving], self.begins[self.leaving]
         again = self.sorter.repeats

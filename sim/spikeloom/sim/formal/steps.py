@@ -13,7 +13,7 @@ from spikeloom.rtl_gen.events import EventKind, flat_address
 from spikeloom.rtl_gen.fixed import index_shape
 from spikeloom.rtl_gen.synapse import EventList
 from spikeloom.sim.formal.proof import Claim
-from spikeloom.sim.formal.streams import free_inputs
+from spikeloom.sim.formal.streams import Behind, unchanged
 
 __all__ = ["delay_claim", "legal_events", "list_claim"]
 
@@ -56,11 +56,14 @@ def legal_events(m: Module, i: stream.Interface, shape: tuple[int, ...]) -> None
             m.d.sync += heard.eq(0)
 
 
-def delay_claim(delay: StepDelay) -> Claim:
-    """A :class:`~spikeloom.rtl_gen.delay.StepDelay` sends each spike once, in its step."""
+def delay_claim(delay: StepDelay, behind: Behind = unchanged) -> Claim:
+    """A :class:`~spikeloom.rtl_gen.delay.StepDelay` sends each spike once, in its step.
+
+    ``behind`` is a fault behind it, to see that it is found.
+    """
     m = Module()
     m.submodules.delay = delay
-    i, o = delay.i, delay.o
+    i, o = delay.i, behind(m, delay.o)
     legal_events(m, i, delay.shape)
     place = index_shape(delay.size)
     source = Signal(place)
@@ -109,18 +112,18 @@ def delay_claim(delay: StepDelay) -> Claim:
                 m.d.sync += sent.eq(sent | from_source)
             with m.Case(EventKind.TICK):
                 m.d.sync += [sent.eq(0), leaving.eq(~leaving)]
-    return Claim(m, free_inputs(delay))
+    return Claim(m, [i.valid, Value.cast(i.payload), o.ready])
 
 
-def list_claim(events: EventList) -> Claim:
+def list_claim(events: EventList, behind: Behind = unchanged) -> Claim:
     """An :class:`~spikeloom.rtl_gen.synapse.EventList` reads each step's list so often as it must.
 
     The place that may be any is one in the list; it is checked in each sweep, and so is where the
-    sweeps and the list end.
+    sweeps and the list end. ``behind`` is a fault behind it, to see that it is found.
     """
     m = Module()
     m.submodules.events = events
-    i, o = events.i, events.o
+    i, o = events.i, behind(m, events.o)
     legal_events(m, i, (events.size,))
     shape = index_shape(events.size)
     place = Signal(shape)
@@ -172,7 +175,7 @@ def list_claim(events: EventList) -> Claim:
             for k, bits in enumerate(flat):
                 with m.Case(k):
                     m.d.sync += bits.eq(0)
-    return Claim(m, free_inputs(events))
+    return Claim(m, [i.valid, Value.cast(i.payload), o.ready])
 
 
 def _enter(m: Module, event: data.View, step: data.View, place: Value) -> None:

@@ -1,6 +1,6 @@
 """Claims that a component's streams keep to the handshake."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from amaranth.hdl import Assert, Assume, Elaboratable, Fragment, Module, Signal, Value
@@ -9,7 +9,20 @@ from amaranth.lib.wiring import In, Out
 
 from spikeloom.sim.formal.proof import Claim
 
-__all__ = ["components", "free_inputs", "keeps_handshake", "leaves", "stream_claim", "streams"]
+__all__ = [
+    "Behind",
+    "components",
+    "free_inputs",
+    "keeps_handshake",
+    "leaves",
+    "stream_claim",
+    "streams",
+    "unchanged",
+]
+
+
+Behind = Callable[[Module, Any], Any]
+"""What stands behind a stream: from the one that enters to the one that comes out."""
 
 
 def streams(component: wiring.Component) -> dict[str, tuple[Any, bool]]:
@@ -21,13 +34,27 @@ def streams(component: wiring.Component) -> dict[str, tuple[Any, bool]]:
     }
 
 
-def free_inputs(component: wiring.Component) -> list[Value]:
-    """All inputs of a component, which the rest of the world may set as it likes."""
+def free_inputs(component: wiring.Component, *, without_ready: bool = False) -> list[Value]:
+    """All inputs of a component, which the rest of the world may set as it likes.
+
+    Parameters
+    ----------
+    component
+        The component.
+    without_ready
+        Whether those by which its streams are taken are left out.
+    """
+    taken = [Value.cast(end.ready) for end, leaves_it in streams(component).values() if leaves_it]
     return [
         Value.cast(value)
         for _, member, value in component.signature.flatten(component)
-        if member.flow is In
+        if member.flow is In and not (without_ready and any(value is each for each in taken))
     ]
+
+
+def unchanged(m: Module, end: Any) -> Any:
+    """A stream with nothing behind it."""
+    return end
 
 
 def keeps_handshake(m: Module, end: Any) -> Value:
@@ -47,7 +74,11 @@ def keeps_handshake(m: Module, end: Any) -> Value:
     return ~waited | (end.valid & (payload == before))
 
 
-def stream_claim(component: wiring.Component, built: Elaboratable | None = None) -> Claim:
+def stream_claim(
+    component: wiring.Component,
+    built: Elaboratable | None = None,
+    behind: Behind = unchanged,
+) -> Claim:
     """Streams that leave a component hold what they offer, if those that enter it do.
 
     Where one component's stream is the next one's, either's claim is the other's assumption, and
@@ -59,16 +90,20 @@ def stream_claim(component: wiring.Component, built: Elaboratable | None = None)
         The component.
     built
         Its circuit, where that is there already.
+    behind
+        What stands behind each stream that leaves it: a fault, to see that it is found.
     """
     m = Module()
     m.submodules.component = built or component
+    inputs = free_inputs(component, without_ready=behind is not unchanged)
     for name, (end, leaves_it) in streams(component).items():
-        kept = keeps_handshake(m, end)
         if leaves_it:
-            m.d.comb += Assert(kept, f"{name} holds what it offers")
+            out = behind(m, end)
+            inputs += [out.ready] if out is not end else []
+            m.d.comb += Assert(keeps_handshake(m, out), f"{name} holds what it offers")
         else:
-            m.d.comb += Assume(kept, f"{name} holds what it offers")
-    return Claim(m, free_inputs(component))
+            m.d.comb += Assume(keeps_handshake(m, end), f"{name} holds what it offers")
+    return Claim(m, inputs)
 
 
 def components(top: wiring.Component) -> Iterator[tuple[str, wiring.Component]]:
