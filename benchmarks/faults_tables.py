@@ -4,10 +4,11 @@ from boards_tables import table
 from figures import CHECKOUT, Figures
 
 from spikeloom.boards.board import BOARDS
+from spikeloom.cli.fault_page import render_faults
 from spikeloom.rtl_gen.protection import Protection
-from spikeloom.sim.upsets import Fate, Kind
+from spikeloom.sim.upsets import Accuracy, Fate, Kind
 
-__all__ = ["COSTS", "DOCS", "GUARDS", "PAGE", "tables"]
+__all__ = ["COSTS", "DOCS", "GUARDS", "PAGE", "page", "tables"]
 
 DOCS = CHECKOUT / "docs" / "faults.md"
 PAGE = CHECKOUT / "docs" / "faults.html"
@@ -41,6 +42,40 @@ def tables(figures: Figures) -> dict[str, str]:
         "cost": "cost.off.cycles",
     }
     return {name: make() for name, make in found.items() if needed[name] in figures}
+
+
+def page(figures: Figures) -> str:
+    """The page with the drawings."""
+    fates, bits = {}, {}
+    for kind in Kind:
+        name = f"upsets.off.{kind.name.lower()}"
+        bits[kind] = round(figures[f"{name}.bits"][1])
+        upsets = figures[f"{name}.upsets"][1]
+        shares = {fate: figures[f"{name}.{fate.name.lower()}"][1] for fate in Fate}
+        fates[kind] = {fate: round(share / 100 * upsets) for fate, share in shares.items()}
+    accuracies = []
+    for name, (_, value) in figures.items():
+        part, *words = name.split(".")
+        if part == "accuracy" and len(words) > 1:
+            kind, flips, *place = words
+            # Of so many samples that the mean is a whole number of them.
+            accuracies.append(
+                Accuracy(
+                    Kind[kind.upper()],
+                    int(flips),
+                    int(place[0].removeprefix("bit_")) if place else None,
+                    10**6,
+                    round(value * 10**4),
+                )
+            )
+    facts = {
+        "samples": f"{figures['samples'][1]:.0f} digits",
+        "upsets of each kind": f"{figures['upsets.off.weights.upsets'][1]:,.0f}",
+    }
+    right = figures["accuracy.off"][1]
+    return render_faults(
+        "Flipped bits in the digits network", facts, fates, bits, accuracies, right
+    )
 
 
 def _upsets(figures: Figures, guard: str) -> str:

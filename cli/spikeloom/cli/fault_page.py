@@ -9,9 +9,19 @@ from numpy.typing import NDArray
 from spikeloom.cli.chart import Plot, Scale, Tick, legend, nice_ticks
 from spikeloom.cli.markup import Html, count, percent, tag
 from spikeloom.cli.page import definitions, render_page, section, table
-from spikeloom.sim.upsets import Accuracy, Fate, UpsetReport
+from spikeloom.sim.upsets import Accuracy, Fate, Kind
 
-__all__ = ["accuracy_figures", "fate_table", "fates_figure", "place_figure", "render_faults"]
+__all__ = [
+    "Fates",
+    "accuracy_figures",
+    "fate_table",
+    "fates_figure",
+    "place_figure",
+    "render_faults",
+]
+
+Fates = Mapping[Kind, Mapping[Fate, int]]
+"""How many upsets of each kind ended how."""
 
 _BARS = {
     Fate.MASKED: "weak",
@@ -24,7 +34,8 @@ _BARS = {
 def render_faults(
     title: str,
     facts: Mapping[str, str],
-    report: UpsetReport,
+    fates: Fates,
+    bits: Mapping[Kind, int],
     accuracies: Sequence[Accuracy],
     right: float,
 ) -> str:
@@ -36,8 +47,8 @@ def render_faults(
         The network.
     facts
         What is said of it on top.
-    report
-        Upsets one by one.
+    fates, bits
+        As :class:`~spikeloom.sim.upsets.UpsetReport`'s.
     accuracies
         Accuracy with flipped bits.
     right
@@ -57,32 +68,36 @@ def render_faults(
         section(
             "One bit",
             "Each time one bit flips, once, in one cycle of one sample.",
-            fates_figure(report),
-            fate_table(report),
+            fates_figure(fates),
+            fate_table(fates, bits),
         ),
         section(
             "Many bits",
             "Where bits stay flipped they are of the whole network; elsewhere so many flip in each"
             " sample. The dashed line is the accuracy without.",
-            *accuracy_figures(by_count, right),
+            tag("div", *accuracy_figures(by_count, right), class_="pairs"),
         ),
         section(
             "Which bit",
             "The same bit of many weights, or of the states of many neurons; bit 0 is the lowest.",
-            *(
-                place_figure([each for each in by_place if each.kind is kind], right)
-                for kind in dict.fromkeys(each.kind for each in by_place)
+            tag(
+                "div",
+                *(
+                    place_figure([each for each in by_place if each.kind is kind], right)
+                    for kind in dict.fromkeys(each.kind for each in by_place)
+                ),
+                class_="pairs",
             ),
         ),
     )
 
 
-def fates_figure(report: UpsetReport) -> Html:
+def fates_figure(fates: Fates) -> Html:
     """What became of the upsets of each kind, as shares of a bar."""
     bars = []
-    for number, (kind, fates) in enumerate(report.fates.items(), 1):
-        total = fates.total()
-        shares = {fate: 100 * fates[fate] / total for fate in Fate if total}
+    for number, (kind, counts) in enumerate(fates.items(), 1):
+        total = sum(counts.values()) or 1
+        shares = {fate: 100 * counts.get(fate, 0) / total for fate in Fate}
         plot = Plot(
             x=Scale(0, 100),
             y=Scale(-0.5, 0.5),
@@ -96,7 +111,7 @@ def fates_figure(report: UpsetReport) -> Html:
             for (fate, share), end in zip(shares.items(), ends, strict=True)
             if share
         ]
-        last = number == len(report.fates)
+        last = number == len(fates)
         bars.append(plot.render(*marks, x_ticks=nice_ticks(plot.x, 5) if last else (), grid=False))
     return tag(
         "figure",
@@ -111,13 +126,13 @@ def fates_figure(report: UpsetReport) -> Html:
     )
 
 
-def fate_table(report: UpsetReport) -> Html:
+def fate_table(fates: Fates, bits: Mapping[Kind, int]) -> Html:
     """The same as numbers."""
     rows = []
-    for kind, fates in report.fates.items():
-        total = fates.total()
-        shares = [percent(fates[fate], total) if total else "" for fate in Fate]
-        rows.append([kind.value, count(report.bits[kind]), count(total), *shares])
+    for kind, counts in fates.items():
+        total = sum(counts.values())
+        shares = [percent(counts.get(fate, 0), total) if total else "" for fate in Fate]
+        rows.append([kind.value, count(bits[kind]), count(total), *shares])
     titles = ["what flips", "bits", "upsets", *(fate.value for fate in Fate)]
     return table(titles, rows, numeric=1)
 
@@ -151,7 +166,7 @@ def place_figure(accuracies: Sequence[Accuracy], right: float) -> Html:
     first = accuracies[0]
     where = "of the network" if first.kind.stays else "in each sample"
     return _drawing(
-        f"{first.kind.value}: {count(first.flips)} flips {where}",
+        f"{first.kind.value}: {count(first.flips)} bits {where}",
         "place of the bit",
         Scale(-0.5, places[-1] + 0.5),
         np.array(places, dtype=np.float64),
