@@ -81,7 +81,7 @@ def test_a_project_where_no_bitstream_is_built(run, tmp_path):
     ("baud", "complaint"),
     [
         (1060000, "baud must be within 1 % of what 24 MHz can be divided to, not 1060000"),
-        (12000000, "baud must be at most clock / 8, not 12000000"),
+        (12000000, "baud must be at most 1/8 of the clock, 3000000 of 24 MHz, not 12000000"),
         ("fast", "argument --baud: invalid int value: 'fast'"),
     ],
 )

@@ -85,7 +85,12 @@ def add_parser(commands: Any) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    if arguments.config is None or arguments.config.suffix in (".nir", ".toml"):
+    if arguments.config is None:
+        raise ValueError(
+            "config must name a NIR or TOML file, or a folder that `spikeloom generate` wrote;"
+            " `spikeloom verify --help` lists the options"
+        )
+    if arguments.config.suffix in (".nir", ".toml"):
         return _run_network(arguments)
     return _run_folder(arguments)
 
