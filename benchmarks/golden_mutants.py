@@ -486,7 +486,7 @@ def table(counts: dict[str, Counter[str]], totals: dict[str, int]) -> Figures:
 def main() -> None:
     """Sample, run, print and write."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--mutants", type=int, default=600, help="how many (%(default)s)")
+    parser.add_argument("--mutants", type=int, default=400, help="how many (%(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="of the sample (%(default)s)")
     parser.add_argument("--modules", nargs="+", choices=MODULES, default=list(MODULES))
     parser.add_argument("--output", type=Path, default=RESULTS / "golden_mutants.json")
