@@ -186,7 +186,7 @@ def _functions(source: str) -> list[tuple[int, int, str]]:
 
 
 def mutants(module: str) -> tuple[list[Mutant], int]:
-    """The mutants of a module, and how many were left out since they compute nothing."""
+    """The mutants of a module, and how many were left out by a rule."""
     source = _source(module)
     lines = source.splitlines(keepends=True)
     excluded, functions = computes_nothing(source), _functions(source)
@@ -506,7 +506,7 @@ def main() -> None:
     if unused:
         sys.exit(f"{EQUIVALENTS.name} must fit the source, but these do not: {sorted(unused)}")
     totals = Counter(each.module for each in population)
-    print(f"{len(population)} mutants; left out: {left_out} compute nothing, {equal} are equal")
+    print(f"{len(population)} mutants; left out: {left_out} by rule, {equal} that are equal")
 
     counts: dict[str, Counter[str]] = {module: Counter() for module in args.modules}
     survivors = []
