@@ -140,8 +140,9 @@ def _columns(source: str, node: ast.AST) -> tuple[Place, Place]:
 
 def computes_nothing(source: str) -> list[tuple[Place, Place]]:
     """Spans of a module whose mutants say nothing about its tests."""
+    module = ast.parse(source)
     spans: list[ast.AST | None] = []
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(module):
         match node:
             case ast.FunctionDef():
                 spans.append(node.returns)
@@ -153,14 +154,16 @@ def computes_nothing(source: str) -> list[tuple[Place, Place]]:
                     spans.append(node.value)
             case ast.Raise():
                 spans += [text for text in ast.walk(node) if isinstance(text, ast.JoinedStr)]
-            case ast.Assign(targets=[ast.Name(id=name)]) if name == "__all__" or _is_type(node):
+            case ast.Assign() if node in module.body and _is_type_or_list_of_names(node):
                 spans.append(node.value)
     return [_columns(source, node) for node in spans if node is not None]
 
 
-def _is_type(node: ast.Assign) -> bool:
-    """Whether a name is given to a union of types."""
-    return isinstance(node.value, ast.BinOp) and isinstance(node.value.op, ast.BitOr)
+def _is_type_or_list_of_names(node: ast.Assign) -> bool:
+    """Whether ``__all__`` is given, or a name to a union of types."""
+    if isinstance(node.value, ast.BinOp):
+        return isinstance(node.value.op, ast.BitOr)
+    return any(isinstance(each, ast.Name) and each.id == "__all__" for each in node.targets)
 
 
 def _source(module: str) -> str:
