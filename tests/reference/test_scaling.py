@@ -360,6 +360,23 @@ def test_potentials_that_are_heard() -> None:
     assert found == {"a": (7.0, 0, 4), "b": (7.0, 1, 11)}
 
 
+def test_sum_of_potentials_is_as_wide_as_their_words() -> None:
+    """What is heard has 4 bits, from -8 to 7 of its units of 1/7, each 7 of the sum's 49 for 1."""
+    precision = Precision(weight_width=4, state_width=8)
+    for weights, bias, width in (
+        ([[1.0]], 0.0, 7),  # 7 * 8 = 56
+        ([[-1.0]], 0.0, 7),
+        ([[1.0]], 0.2, 8),  # 9.8 more are above 64
+        ([[-1.0]], 0.2, 8),
+        ([[1.0], [-1.0]], 0.0, 8),  # 7 * (8 + 7) = 105
+        ([[1.0], [-1.0]], 0.5, 9),  # 24.5 more are above 128
+    ):
+        first = population(SUM, dense(np.ones((1, len(weights)))))
+        neuron = FloatNeuron(profile=EULER, v_th=None, tau=1.0, bias=bias)
+        found = plan({"a": first, "b": population(neuron, dense(weights, "a"))}, precision)
+        assert found == {"a": (7.0, 0, 4), "b": (49.0, 0, width)}
+
+
 def test_potentials_that_go_out_share_a_scale() -> None:
     precision = Precision(weight_width=4, scale=Scale.NEURON)
     held = {"a": population(HOLDS, dense([[1.0, 0.5]]))}
