@@ -141,7 +141,8 @@ class Outcome:
                 return ""
             case Verdict.FAILED:
                 which = f" of {self.broken!r}" if self.broken else ""
-                return f"a counterexample{which} in cycle {self.cycle}: {self.trace}"
+                when = "" if proof.method is Method.COMBINATIONAL else f" in cycle {self.cycle}"
+                return f"a counterexample{which}{when}: {self.trace}"
             case Verdict.UNKNOWN if self.broken:
                 return f"neither proven nor refuted: the induction breaks {self.broken!r}"
             case _:

@@ -14,11 +14,12 @@ from spikeloom.rtl_gen.emit import emit_rtlil
 from spikeloom.rtl_gen.events import EventLayout
 from spikeloom.rtl_gen.junction import Source
 from spikeloom.rtl_gen.network import NetworkTop
+from spikeloom.rtl_gen.scatter import Accumulators
 from spikeloom.rtl_gen.sorter import StepSorter
 from spikeloom.rtl_gen.stream import StreamBuffer
 from spikeloom.rtl_gen.synapse import EventList
 from spikeloom.sim.evidence import Evidence, Strength
-from spikeloom.sim.formal.merge import merge_claim
+from spikeloom.sim.formal.handshakes import accumulators_claim, merge_claim
 from spikeloom.sim.formal.planted import (
     UpdateClaim,
     planted_holder,
@@ -211,8 +212,11 @@ def stream_proof(path: str, component: wiring.Component) -> Proof:
         The component.
     """
     claim: Callable[..., Claim] = partial(stream_claim, component)
-    if isinstance(component, StepMerge):
-        claim = partial(merge_claim, component)
+    match component:
+        case StepMerge():
+            claim = partial(merge_claim, component)
+        case Accumulators():
+            claim = partial(accumulators_claim, component)
     whose = _whose(path, component)
     return Proof(
         name=f"streams hold what they offer until it is taken: {whose}",

@@ -100,7 +100,8 @@ def _run(proof: Proof, folder: Path, timeout: float) -> Outcome:
     return Outcome(
         proof=proof,
         verdict=verdict,
-        cycle=int(found[2]) if found and found[2] else None,
+        # It says nothing of the first cycle.
+        cycle=int(found[2] or 0) if found and verdict is Verdict.FAILED else None,
         broken=_message(folder, found[1]) if found else "",
         trace=trace,
         seconds=seconds,

@@ -1,15 +1,32 @@
-"""The claim that what joins several sources' events keeps to the handshake."""
+"""Claims that components keep to the handshake, with what an induction must know of them."""
 
 from amaranth.hdl import Assert, Cat
 from amaranth.lib import stream
 
 from spikeloom.rtl_gen.delay import StepMerge
 from spikeloom.rtl_gen.events import EventKind
+from spikeloom.rtl_gen.scatter import Accumulators
 from spikeloom.sim.formal.inside import Inside
 from spikeloom.sim.formal.proof import Claim
 from spikeloom.sim.formal.streams import Behind, stream_claim, unchanged
 
-__all__ = ["merge_claim"]
+__all__ = ["accumulators_claim", "merge_claim"]
+
+
+def accumulators_claim(accumulators: Accumulators, behind: Behind = unchanged) -> Claim:
+    """:class:`~spikeloom.rtl_gen.scatter.Accumulators` hold what they offer.
+
+    Banks change places, and are cleared, when none is being handed over. ``behind`` is a fault
+    behind them, to see that it is found.
+    """
+    inside = Inside(accumulators)
+    claim = stream_claim(accumulators, inside.fragment, behind)
+    sweeping, clearing = inside.signal("sweeping"), inside.signal("clearing")
+    claim.module.d.comb += [
+        Assert(~accumulators.o.valid | sweeping, "invariant: what is offered is handed over"),
+        Assert(~(clearing & sweeping), "invariant: none is cleared that is handed over"),
+    ]
+    return claim
 
 
 def merge_claim(merge: StepMerge, behind: Behind = unchanged) -> Claim:
