@@ -129,14 +129,8 @@ def _cost(figures: Figures) -> str:
     for guard, option in _OPTIONS.items():
         cells = [option, f"{figures[f'cost.{guard}.cycles'][1]:,.1f}"]
         for board in COSTS:
-            value = {
-                each: figures[f"cost.{board}.{guard}.{each}"][1]
-                for each in ("logic_cells", "block_rams", "fmax")
-            }
-            cells += [
-                f"{value['logic_cells']:,.0f}",
-                f"{value['block_rams']:.0f}",
-                f"{value['fmax']:.1f}",
-            ]
+            for key, form in (("logic_cells", ",.0f"), ("block_rams", ".0f"), ("fmax", ".1f")):
+                figure = figures.get(f"cost.{board}.{guard}.{key}")
+                cells.append("not measured" if figure is None else f"{figure[1]:{form}}")
         rows.append(cells)
     return table(titles, rows)
