@@ -19,6 +19,7 @@ from spikeloom.boards.work import Work, estimated_cycles, step_work
 from spikeloom.reference.fixed import IntArray
 from spikeloom.reference.network import FixedNetwork
 from spikeloom.reference.simulate import Recording, run_fixed
+from spikeloom.rtl_gen.link.uart import uart_divisor
 from spikeloom.rtl_gen.network import NetworkTop
 from spikeloom.rtl_gen.protection import UNGUARDED, Protection
 from spikeloom.rtl_gen.timing import Timing, predict
@@ -266,7 +267,10 @@ class _Planner:
     def _clock_of(self, board: Board) -> float | _Refusal:
         """The clock of a board in Hz, or why it cannot make it."""
         try:
-            return board_clock(board, self._frequency).frequency
+            frequency = board_clock(board, self._frequency).frequency
+            # The board's serial line must be divided from it.
+            uart_divisor(frequency, board.baud)
+            return frequency
         except ValueError as error:
             return _Refusal(
                 f"{board.title} cannot be clocked so: {error}",
