@@ -388,7 +388,8 @@ def test_missing_tool(icebreaker_build: Path, tmp_path: Path, monkeypatch, tool:
 
 
 def test_broken_design(tmp_path: Path) -> None:
-    (tmp_path / "top.il").write_text("module \\top\nnonsense\nend\n")
+    port = "  wire width 1 input 1  \\uart_0__rx__io\n"
+    (tmp_path / "top.il").write_text(f"module \\top\n{port}  nonsense\nend\n")
     (tmp_path / "build.json").write_text(
         '{"board": "icebreaker", "frequency": 24e6, "baud": 1000000}'
     )

@@ -1,9 +1,10 @@
 """Tasks that other processes can import."""
 
 import os
+import signal
 from pathlib import Path
 
-__all__ = ["note", "square"]
+__all__ = ["fail_after", "hold", "note", "square"]
 
 
 def square(number: int) -> tuple[int, int]:
@@ -15,3 +16,16 @@ def note(folder: Path, number: int) -> int:
         raise ValueError("three is wrong")
     (folder / str(number)).touch()
     return number
+
+
+def hold(fifo: Path, folder: Path) -> None:
+    """Say that it has begun, and go on for good."""
+    try:
+        fifo.write_text("begun")
+        signal.pause()
+    finally:
+        (folder / "cleaned").touch()
+
+
+def fail_after(fifo: Path) -> None:
+    raise ValueError(f"the other has {fifo.read_text()}")

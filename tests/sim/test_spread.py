@@ -1,12 +1,13 @@
 """Tasks in processes of their own, and on Dask's workers."""
 
+import multiprocessing
 import os
 import sys
 from functools import partial
 from pathlib import Path
 
 import pytest
-from spread_tasks import note, square
+from spread_tasks import fail_after, hold, note, square
 
 from spikeloom.sim.runner import SimulationError
 from spikeloom.sim.spread import spread
@@ -26,6 +27,15 @@ def test_an_error_ends_them(tmp_path: Path) -> None:
         list(spread([partial(note, tmp_path, n) for n in range(200)]))
     assert {"0", "1", "2"} <= set(os.listdir(tmp_path))
     assert len(os.listdir(tmp_path)) < 199
+
+
+def test_what_is_terminated_cleans_up(tmp_path: Path) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    with pytest.raises(ValueError, match=r"^the other has begun$"):
+        list(spread([partial(hold, fifo, tmp_path), partial(fail_after, fifo)], jobs=2))
+    assert (tmp_path / "cleaned").exists()
+    assert multiprocessing.active_children() == []
 
 
 def test_nothing_to_do() -> None:

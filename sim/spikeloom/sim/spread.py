@@ -4,6 +4,7 @@ import multiprocessing
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from types import FrameType
 from typing import TypeVar
 
 from spikeloom.sim.runner import SimulationError
@@ -49,8 +50,7 @@ def spread(
             for future in as_completed(places):
                 yield places[future], future.result()
         except BaseException:
-            for future in places:
-                future.cancel()
+            # The death of one ends the pool; what waits must not be cancelled beside that.
             for process in multiprocessing.active_children():
                 process.terminate()
             raise
@@ -61,12 +61,22 @@ _LEFT_TO_US = (signal.SIGINT, signal.SIG_IGN)
 
 
 def _interruptible(task: Callable[[], _T]) -> _T:
-    """Do a task, which ends what it has started when it is terminated."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    """Do a task. When its process is terminated, the task ends what it has started first."""
+    signal.signal(signal.SIGTERM, _interrupt)
     try:
         return task()
+    except KeyboardInterrupt:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.raise_signal(signal.SIGTERM)
+        raise
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """Interrupt a task, once: the pool terminates all of its processes when one has died."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 def _over_machines(tasks: Sequence[Callable[[], _T]], scheduler: str) -> Iterator[tuple[int, _T]]:

@@ -73,13 +73,28 @@ def test_timeout_is_not_proven(prove) -> None:
     assert not outcome.evidence().passed
 
 
-def test_error_is_not_proven(tmp_path, prove) -> None:
-    def nothing() -> Claim:
-        return Claim(Module(), [])
-
-    outcome = prove(Proof(name="nothing", claim=nothing, method=Method.COMBINATIONAL, depth=-1))
+def test_error_is_not_proven(prove, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("spikeloom.sim.formal.runner.SOLVER", "nobody")
+    outcome = prove(proof(2, 7))
     assert outcome.verdict is Verdict.ERROR
     assert not outcome.evidence().passed
+
+
+def test_nothing_is_claimed(prove) -> None:
+    """What asserts nothing would hold of anything."""
+
+    def nothing() -> Claim:
+        m = Module()
+        a = Signal(4, name="a")
+        m.d.comb += Assume(a != 0, "it is not 0")
+        return Claim(m, [a])
+
+    message = r"^a proof must assert something; 'nothing' does not$"
+    with pytest.raises(ValueError, match=message):
+        prove(Proof(name="nothing", claim=nothing, method=Method.COMBINATIONAL))
+    message = r"^the depth of a proof must be at least 1, not 0$"
+    with pytest.raises(ValueError, match=message):
+        proof(2, 7, depth=0)
 
 
 def test_order_is_kept(tmp_path, prove) -> None:

@@ -60,6 +60,11 @@ class Proof:
         What else must be known of it, such as bounds and assumptions.
     twin
         The same with a bug planted, which must fail.
+
+    Raises
+    ------
+    ValueError
+        If the depth is below 1.
     """
 
     name: str
@@ -70,6 +75,10 @@ class Proof:
     resets: bool = True
     detail: str = ""
     twin: "Proof | None" = None
+
+    def __post_init__(self) -> None:
+        if self.depth < 1:
+            raise ValueError(f"the depth of a proof must be at least 1, not {self.depth}")
 
 
 class Verdict(enum.Enum):

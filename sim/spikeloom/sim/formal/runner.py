@@ -17,6 +17,7 @@ __all__ = ["run_proof", "run_proofs"]
 
 _PASS, _FAIL, _UNKNOWN, _TIMEOUT = 0, 2, 4, 8
 """Codes with which SymbiYosys ends."""
+_ASSERTION = re.compile(r'parameter \\FLAVOR "assert"')
 
 
 def run_proofs(
@@ -35,6 +36,11 @@ def run_proofs(
         Seconds after which a proof is given up.
     jobs
         How many run at once.
+
+    Raises
+    ------
+    ValueError
+        If a proof asserts nothing, which would hold of anything.
     """
     with ThreadPoolExecutor(jobs) as pool:
         # Circuits are made here, one after the other: making them is not for several threads.
@@ -61,7 +67,10 @@ def _circuit(proof: Proof) -> str:
     if not proof.resets:
         claim.module.d.comb += Assume(~ResetSignal(allow_reset_less=True), "no reset comes")
     fragment = Fragment.get(claim.module, None)
-    return rtlil.convert(fragment, name="top", ports=list(claim.inputs), emit_src=False)
+    circuit = rtlil.convert(fragment, name="top", ports=list(claim.inputs), emit_src=False)
+    if not _ASSERTION.search(circuit):
+        raise ValueError(f"a proof must assert something; {proof.name!r} does not")
+    return circuit
 
 
 def _script(proof: Proof) -> str:
