@@ -3,6 +3,8 @@
 import gzip
 import json
 import os
+import subprocess
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ SHARED = Path(os.environ.get("SPIKELOOM_SHARED", CHECKOUT.parent / "shared"))
 RESULTS = CHECKOUT / "benchmarks" / "results"
 
 Array = np.ndarray[Any, Any]
-Figures = dict[str, tuple[str, float]]
+Figures = dict[str, tuple[str, float | str]]
 """Unit and value by name."""
 
 
@@ -30,13 +32,28 @@ def data_set(name: str, part: str) -> tuple[Array, Array]:
 def write_figures(figures: Figures, output: Path) -> None:
     """Write figures as a list of ``{name, unit, value}``, and print them."""
     entries = [
-        {"name": name, "unit": unit, "value": round(value, 4)}
+        {"name": name, "unit": unit, "value": value if isinstance(value, str) else round(value, 4)}
         for name, (unit, value) in figures.items()
     ]
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(json.dumps(entries, indent=2) + "\n", encoding="utf-8")
     for each in entries:
         print(f"{each['name']:<28} {each['value']:>12} {each['unit']}")
+
+
+def merge_figures(part: str, figures: Figures, output: Path) -> None:
+    """Write the figures of a part among those of others, with the date and the commit."""
+    changed = _git("status", "--porcelain", "--", ".", f":!{RESULTS.relative_to(CHECKOUT)}")
+    stamps: Figures = {
+        f"{part}.date": ("date", datetime.now(UTC).date().isoformat()),
+        f"{part}.commit": ("commit", _git("rev-parse", "HEAD") + (", changed" if changed else "")),
+    }
+    write_figures(read_figures(output) | figures | stamps, output)
+
+
+def _git(*words: str) -> str:
+    done = subprocess.run(["git", *words], cwd=CHECKOUT, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
 
 
 def read_figures(path: Path) -> Figures:

@@ -17,7 +17,7 @@ of a ``reshape``; ``strict=False`` for ``strict=True``, which refuses what never
 ``golden_mutants.toml``, equal to the original in all that can be observed, each with its reason. An
 entry there that fits no mutant is an error.
 
-Writes ``benchmarks/results/golden_mutants.json``, and names every survivor.
+Writes its part of ``benchmarks/results/signoff.json``, and names every survivor.
 """
 
 import argparse
@@ -49,7 +49,7 @@ import pytest
 import threadpoolctl
 from cosmic_ray.ast import ast_nodes, get_ast
 from cosmic_ray.operators.provider import OperatorProvider
-from figures import CHECKOUT, RESULTS, Figures, write_figures
+from figures import CHECKOUT, RESULTS, Figures, merge_figures
 from parso.tree import Leaf
 
 PACKAGE = "spikeloom.reference"
@@ -492,7 +492,7 @@ def main() -> None:
     parser.add_argument("--mutants", type=int, default=400, help="how many (%(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="of the sample (%(default)s)")
     parser.add_argument("--modules", nargs="+", choices=MODULES, default=list(MODULES))
-    parser.add_argument("--output", type=Path, default=RESULTS / "golden_mutants.json")
+    parser.add_argument("--output", type=Path, default=RESULTS / "signoff.json")
     args = parser.parse_args()
 
     equivalents = read_equivalents()
@@ -522,7 +522,7 @@ def main() -> None:
     figures = table(counts, totals)
     figures["golden.left_out"] = "mutants", left_out
     figures["golden.equivalent"] = "mutants", equal
-    write_figures(figures, args.output)
+    merge_figures("golden", figures, args.output)
 
 
 WARM = (h5py, np, threadpoolctl)

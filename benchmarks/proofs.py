@@ -5,6 +5,8 @@
 The neurons of all profiles at 8, 16 and 24 bits, the streams and queues of four networks that have
 all kinds of components in them, those of the link, and that a network with a loop goes on. Takes
 about an hour on one core; ``--jobs`` runs several at once, ``--only`` those whose name it finds.
+
+Writes its part of ``benchmarks/results/signoff.json``.
 """
 
 import argparse
@@ -15,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from figures import RESULTS, Figures, write_figures
+from figures import RESULTS, Figures, merge_figures
 
 from spikeloom.reference.fixed import QFormat
 from spikeloom.reference.maps import Convolution, Dense
@@ -110,7 +112,7 @@ def run(proofs: list[Proof], options: argparse.Namespace, kind: str) -> list[Out
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--work", type=Path, default=Path("build/proofs"))
-    parser.add_argument("--output", type=Path, default=RESULTS / "proofs.json")
+    parser.add_argument("--output", type=Path, default=RESULTS / "signoff.json")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--timeout", type=float, default=1800, help="seconds a proof")
     parser.add_argument("--only", default="", help="a regular expression")
@@ -131,7 +133,7 @@ def main() -> None:
         "proofs.planted_bugs_caught": ("bugs", len(caught)),
         "proofs.seconds": ("s", seconds),
     }
-    write_figures(figures, options.output)
+    merge_figures("proofs", figures, options.output)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """What is done to a network on each level of its verification, as independent tasks."""
 
 import enum
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from time import monotonic
@@ -16,7 +16,7 @@ from spikeloom.reference.scenario import Scenario
 from spikeloom.rtl_gen.network import NetworkTop
 from spikeloom.rtl_gen.protection import Protection
 from spikeloom.rtl_gen.weights import WeightStore
-from spikeloom.sim.bins import golden_bins
+from spikeloom.sim.bins import Bin, golden_bins
 from spikeloom.sim.campaign import campaign, corner_scenarios
 from spikeloom.sim.coverage import coverage_evidence, measure_coverage
 from spikeloom.sim.engine import run_engine
@@ -312,6 +312,8 @@ def _coverage(source: Source, scenario: Scenario, seed: int, folder: Path) -> Fi
     evidence = coverage_evidence(coverage, monotonic() - start)
     played = [scenario.head(1), *corner_scenarios(top, seed)]
     bins = [*golden_bins(top.network, played), *coverage.bins]
+    text = "\n".join((*coverage.lines(), "Situations:", *map(_bin_line, bins)))
+    (folder / "coverage.txt").write_text(text + "\n", encoding="utf-8")
     reachable = [each for each in bins if not each.unreachable]
     missed = [each.name for each in reachable if not each.reached]
     without = f"{len(bins) - len(reachable)} that this network cannot be in are left out"
@@ -328,7 +330,20 @@ def _coverage(source: Source, scenario: Scenario, seed: int, folder: Path) -> Fi
     )
     share = 100 * (1 - len(missed) / len(reachable)) if reachable else 100.0
     figures = {f"coverage.{kind}": ("%", coverage.share(kind)) for kind in ("line", "toggle")}
-    return Finding(tuple(evidence), figures | {"coverage.functional": ("%", share)})
+    figures |= {"coverage.functional": ("%", share)}
+    return Finding(_listed(evidence, "coverage.txt"), figures)
+
+
+def _listed(evidence: Iterable[Evidence], name: str) -> tuple[Evidence, ...]:
+    """Evidence that says where its particulars are."""
+    return tuple(replace(each, detail=f"{each.detail}; all in {name}") for each in evidence)
+
+
+def _bin_line(situation: Bin) -> str:
+    state = "reached" if situation.reached else "NOT REACHED"
+    if situation.unreachable:
+        state = f"left out: {situation.unreachable}"
+    return f"  {situation.name} ({situation.source}): {state}"
 
 
 def _mutants(source: Source, scenario: Scenario, count: int, seed: int, folder: Path) -> Finding:
@@ -340,7 +355,7 @@ def _mutants(source: Source, scenario: Scenario, count: int, seed: int, folder: 
         "rtl.equivalent": ("count", float(len(found.equivalent))),
         "rtl.mutation_score": ("%", found.score),
     }
-    return Finding(tuple(found.evidence()), figures)
+    return Finding(_listed(found.evidence(), "survivors.txt"), figures)
 
 
 def _upsets(source: Source, scenario: Scenario, count: int, seed: int, folder: Path) -> Finding:

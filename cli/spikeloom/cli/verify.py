@@ -40,6 +40,8 @@ __all__ = ["add_parser"]
 
 _SAMPLES = 20
 """Samples of the data that are played."""
+_LISTINGS = ("coverage/coverage.txt", "mutants/survivors.txt")
+"""What some tasks leave in their folders for the reader."""
 _MARKS = {True: "[green]holds[/]", False: "[red]FAILS[/]"}
 
 
@@ -126,9 +128,9 @@ def _run_network(arguments: argparse.Namespace) -> int:
         with whole_folder(arguments.output, "verify", editable=False) as part:
             for name, text in files.items():
                 (part / name).write_text(text, encoding="utf-8")
-            survivors = Path(work) / "mutants" / "survivors.txt"
-            if survivors.is_file():
-                shutil.copy(survivors, part)
+            for listing in _LISTINGS:
+                if (Path(work) / listing).is_file():
+                    shutil.copy(Path(work) / listing, part)
     if arguments.json:
         print_json(report.plain())
     else:

@@ -3,7 +3,7 @@
 import json
 import re
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,6 +71,15 @@ class Coverage:
         covered = sum(_kind(each) == kind for each in self.covered)
         total = covered + sum(_kind(each) == kind for each in self.missed)
         return 100 * covered / total if total else 100.0
+
+    def lines(self) -> Iterator[str]:
+        """What was not reached, and what was left out and why."""
+        yield "Not reached:"
+        for each in self.missed:
+            yield f"  {each.kind} {each.what} in {each.scope}, line {each.line}"
+        yield "Left out:"
+        for each, reason in self.excluded.items():
+            yield f"  {each.kind} {each.what} in {each.scope}, line {each.line}: {reason}"
 
 
 def _kind(point: Point) -> str:
