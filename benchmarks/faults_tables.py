@@ -79,7 +79,9 @@ def page(figures: Figures) -> str:
 
 
 def _upsets(figures: Figures, guard: str) -> str:
-    titles = ("what flips", "bits", "upsets", *(fate.value for fate in Fate))
+    titles = ["what flips", "bits", "upsets", *(fate.value for fate in Fate)]
+    if guard != "off":
+        titles.append("noticed")
     rows = []
     for kind in Kind:
         name = f"upsets.{guard}.{kind.name.lower()}"
@@ -91,9 +93,18 @@ def _upsets(figures: Figures, guard: str) -> str:
                     f"{figures[f'{name}.bits'][1]:,.0f}",
                     f"{figures[f'{name}.upsets'][1]:,.0f}",
                     *(f"{share:.1f} %" for share in shares),
+                    *([_noticed(figures, name)] if guard != "off" else []),
                 )
             )
     return table(titles, rows)
+
+
+def _noticed(figures: Figures, name: str) -> str:
+    """How many of the upsets of a kind an alarm told of, and of how many that did harm none did."""
+    if f"{name}.noticed" not in figures:
+        return ""
+    noticed, not_told = (figures[f"{name}.{each}"][1] for each in ("noticed", "wrong_unnoticed"))
+    return f"{noticed:,.0f}; {not_told:,.0f} that made a sample wrong were not"
 
 
 def _accuracy(figures: Figures) -> str:
