@@ -7,7 +7,8 @@
 ``digits``: ``spikeloom verify --level signoff`` of the digits network. ``proofs``: those of
 ``proofs.py``. ``golden``: the mutants of the golden model, of ``golden_mutants.py``. ``cases``:
 random networks of all profiles in both simulators. ``planted``: bugs in the golden model, in the
-hardware and in the testbench.
+hardware and in the testbench. ``verilog``: that it is the same bytes from all Pythons found, with
+two seeds of their hashes.
 
 Writes ``benchmarks/results/signoff.json``, each part with its date and commit, and beside it the
 folder ``signoff``: the report of the digits network, and what the parts said. Ends with 1 if a goal
@@ -15,7 +16,9 @@ is missed.
 """
 
 import argparse
+import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -44,8 +47,10 @@ LEAST = {
     "equivalence.cases.icarus": CASES,
     "equivalence.cases.verilator": CASES,
     "planted_bugs": 9,
+    "verilog.pythons": 2,
 }
-NONE = ("digits.failed", "equivalence.mismatches", "proofs.failed")
+NONE = ("digits.failed", "equivalence.mismatches", "proofs.failed", "verilog.different")
+PYTHONS = ("python3.11", "python3.12", "python3.13", "python3.14")
 
 
 def call(part: str, *command: str) -> int:
@@ -116,7 +121,37 @@ def planted(jobs: int, folder: Path) -> None:
     )
 
 
+def verilog(_: int, folder: Path) -> None:
+    """Generate the digits network's Verilog again and again, in environments of their own."""
+    design = write_design(load_digits_demo(), folder)
+    digests, versions = [], 0
+    for name in PYTHONS:
+        version = [shutil.which(name) or "false", "--version"]
+        # A name may stand for a version that is not there.
+        if subprocess.run(version, capture_output=True, check=False).returncode:
+            continue
+        versions += 1
+        binaries = folder / name / "bin"
+        subprocess.run([name, "-m", "venv", folder / name], check=True)
+        install = [binaries / "python", "-m", "pip", "install", "--quiet", CHECKOUT]
+        subprocess.run(install, check=True)
+        for seed in ("1", "2"):
+            output = folder / f"{name}-{seed}"
+            generate = [binaries / "spikeloom", "generate", design, "-o", output]
+            environment = os.environ | {"PYTHONHASHSEED": seed}
+            subprocess.run(generate, env=environment, stdout=subprocess.DEVNULL, check=True)
+            digests.append(hashlib.sha256(next(output.glob("*.v")).read_bytes()).hexdigest())
+    figures: Figures = {
+        "verilog.pythons": ("versions", versions),
+        "verilog.times": ("times", len(digests)),
+        "verilog.different": ("texts", len(set(digests)) - 1),
+        "verilog.digest": ("SHA-256", digests[0]),
+    }
+    merge_figures("verilog", figures, OUTPUT)
+
+
 PARTS: dict[str, Callable[[int, Path], None]] = {
+    "verilog": verilog,
     "planted": planted,
     "cases": cases,
     "proofs": lambda jobs, _: script("proofs", "proofs.py", f"--jobs={jobs}"),

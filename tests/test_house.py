@@ -150,3 +150,33 @@ def test_wheel_holds_the_package_only(tmp_path: Path) -> None:
     dist_info = "-".join(wheel.name.split("-")[:2]) + ".dist-info"
     metadata = {"METADATA", "RECORD", "WHEEL", "entry_points.txt", "licenses/LICENSE"}
     assert set(names) == expected | {f"{dist_info}/{name}" for name in metadata}
+
+
+def nameless_signals(root: Path) -> list[str]:
+    """Where signals are bound several at once."""
+    found = []
+    for portion in PORTIONS:
+        for path in modules(root, portion):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"), str(path))):
+                if not (isinstance(node, ast.Assign) and isinstance(node.value, ast.Tuple)):
+                    continue
+                made = [each.func for each in node.value.elts if isinstance(each, ast.Call)]
+                if any(ast.unparse(each).partition(".")[0] == "Signal" for each in made):
+                    found.append(f"{path.relative_to(root).as_posix()}:{node.lineno}")
+    return found
+
+
+def test_signals_have_names() -> None:
+    """Amaranth finds a signal's name where it alone is bound.
+
+    Of several bound at once it finds the names of some, and of others in another Python, so that
+    the Verilog is not the same everywhere.
+    """
+    assert nameless_signals(CHECKOUT) == []
+
+
+def test_signals_have_names_catches(tmp_path: Path) -> None:
+    planted = tmp_path / "rtl_gen" / "spikeloom" / "rtl_gen" / "planted.py"
+    planted.parent.mkdir(parents=True)
+    planted.write_text("a = Signal()\nb, c = Signal(3), Signal.like(a)\nd, e = f(), g()\n")
+    assert nameless_signals(tmp_path) == ["rtl_gen/spikeloom/rtl_gen/planted.py:2"]

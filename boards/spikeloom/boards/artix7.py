@@ -38,7 +38,8 @@ class Artix7PLL:
         """The loop, between an input buffer and a global one."""
         m = Module()
         m.submodules.buffer = buffer = Buffer(Direction.Input, oscillator)
-        feedback, output = Signal(), Signal()
+        feedback = Signal()
+        output = Signal()
         m.submodules.loop = Instance(
             "PLLE2_BASE",
             ("p", "CLKIN1_PERIOD", 1e9 / self.reference),

@@ -94,7 +94,9 @@ class EventNeuronArray(NeuronArray):
             with m.If(last):
                 m.d.sync += [clearing.eq(0), sweeping.eq(0)]
 
-        accept, adds, probe = Signal(), Signal(), Signal()
+        accept = Signal()
+        adds = Signal()
+        probe = Signal()
         opened = Signal()
         restart = Signal()
         first = Signal(init=1)

@@ -79,7 +79,8 @@ class SpikeSerializer(wiring.Component):
         rest = Signal.like(items)
         count = Signal(data.ArrayLayout(self.i.p.count.shape().elem_shape, self._size))
         first = Signal.like(self.o.p.address)
-        advance, takes = Signal(), Signal()
+        advance = Signal()
+        takes = Signal()
         m.d.comb += [
             rest.eq(items & (items - 1)),
             advance.eq(~self.o.valid | self.o.ready),

@@ -76,7 +76,8 @@ class EarlyReadout(wiring.Component):
         done = Signal()
         phase = Signal(_Phase)
         place = Signal(range(self.outputs + 1))
-        best, second = Signal(signed(self.width)), Signal(signed(self.width))
+        best = Signal(signed(self.width))
+        second = Signal(signed(self.width))
         winner = Signal(range(self.outputs))
         event = self.i.payload
         m.d.comb += [

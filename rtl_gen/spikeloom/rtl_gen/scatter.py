@@ -162,7 +162,9 @@ class Expander(wiring.Component):
         m = Module()
         event = self.i.p
         read_valid = Signal()
-        issue, last, none = Signal(), Signal(), Signal()
+        issue = Signal()
+        last = Signal()
+        none = Signal()
         advance_sum = ~self.o.valid | self.o.ready
         advance = Signal()
         spike = event.kind == EventKind.SPIKE

@@ -91,7 +91,9 @@ class StepSorter(wiring.Component):
         # A place is read in one cycle; in the next it is sent, if there is a count, and cleared.
         place = Signal(range(self.size))
         last = place == self.size - 1
-        reads, passes, ended = Signal(), Signal(), Signal()
+        reads = Signal()
+        passes = Signal()
+        ended = Signal()
         found: Any = Signal(
             data.StructLayout(
                 {"valid": 1, "place": place.shape(), "address": self.o.p.address.shape()}

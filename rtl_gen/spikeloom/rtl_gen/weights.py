@@ -194,7 +194,8 @@ class WeightMemory(wiring.Component):
         """Compare each row that is read with its parity."""
         read = parities.read_port()
         m.d.comb += [read.addr.eq(beside.addr), read.en.eq(beside.en)]
-        asked, there = Signal(), Signal()
+        asked = Signal()
+        there = Signal()
         expected = Signal()
         with m.If(self.en):
             m.d.sync += [asked.eq(self.needed), there.eq(asked), expected.eq(read.data)]

@@ -126,7 +126,8 @@ class FlashReader(wiring.Component):
         count = Signal(end + 1, init=(1 << end) - 16 * self.length)
         phase = Signal(_Phase)
         byte = Signal(8, reset_less=True)
-        ends, runs = Signal(), Signal()
+        ends = Signal()
+        runs = Signal()
         m.d.comb += [
             self.sck.eq(count[0]),
             self.o.payload.eq(byte),

@@ -108,8 +108,11 @@ class FrameReceiver(wiring.Component):
         left = Signal(8)
         place = Signal(range(self.depth))
         behind = Signal.like(place)
-        number, restarts, known = Signal(4), Signal(), Signal()
-        bad, escaped = Signal(), Signal()
+        number = Signal(4)
+        restarts = Signal()
+        known = Signal()
+        bad = Signal()
+        escaped = Signal()
         tail = Signal(2)
         byte = Signal(8)
         legal_escape = (self.i.payload == ESCAPED_END) | (self.i.payload == ESCAPED_ESCAPE)
@@ -220,7 +223,9 @@ class FrameSender(wiring.Component):
         phase = Signal(_Phase)
         escaped = Signal()
         byte = Signal(8)
-        special, moves, passes = Signal(), Signal(), Signal()
+        special = Signal()
+        moves = Signal()
+        passes = Signal()
         body, end = phase == _Phase.BODY, phase == _Phase.END
         m.d.comb += [
             # A checksum of which its own high byte is taken moves up by a byte.

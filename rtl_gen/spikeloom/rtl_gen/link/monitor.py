@@ -165,7 +165,8 @@ class Counters(wiring.Component):
         m = Module()
         bits = 8 * _COUNTER_BYTES
         counters = {name: Signal(bits, name=name) for name in COUNTERS}
-        age, begun = Signal(bits), Signal()
+        age = Signal(bits)
+        begun = Signal()
         place = Signal(range(len(COUNTERS) * _COUNTER_BYTES))
         counts = {"events_in": self.taken, "waits": self.waits, "events_out": self.sent}
         for name, each in counts.items():

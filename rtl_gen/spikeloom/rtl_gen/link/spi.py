@@ -93,14 +93,17 @@ class SPIPeripheral(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        sck, copi, cs = Signal(), Signal(), Signal(init=1)
+        sck = Signal()
+        copi = Signal()
+        cs = Signal(init=1)
         m.submodules.sck = FFSynchronizer(self.sck, sck)
         m.submodules.copi = FFSynchronizer(self.copi, copi)
         m.submodules.cs = FFSynchronizer(self.cs, cs, init=1)
         # High while the device is not selected, for then no rise counts.
         before = Signal(init=1)
         place = Signal(3)
-        rises, whole = Signal(), Signal()
+        rises = Signal()
+        whole = Signal()
         m.d.comb += [rises.eq(sck & ~before), whole.eq(rises & place.all())]
         m.d.sync += before.eq(sck | cs)
         with m.If(cs):
@@ -116,7 +119,8 @@ class SPIPeripheral(wiring.Component):
 
     def _receive(self, m: Module, rises: Signal, whole: Signal, copi: Signal) -> Signal:
         """Shift bits in where the byte will be; high where there was no room for one of them."""
-        lost, full = Signal(), Signal()
+        lost = Signal()
+        full = Signal()
         byte = Signal(8, reset_less=True)
         m.d.comb += [self.o.payload.eq(byte), full.eq(self.o.valid & ~self.o.ready)]
         with m.If(self.o.ready):
@@ -133,7 +137,8 @@ class SPIPeripheral(wiring.Component):
 
     def _send(self, m: Module, place: Signal, whole: Signal, cs: Signal) -> None:
         """Hold a byte and choose its bits; between two bytes the next one is fetched."""
-        byte, full = Signal(8, init=self.idle, reset_less=True), Signal()
+        byte = Signal(8, init=self.idle, reset_less=True)
+        full = Signal()
         m.d.comb += [
             self.cipo.eq(byte.bit_select(~place, 1)),
             self.i.ready.eq(whole | (cs & ~full)),

@@ -52,7 +52,8 @@ class Follower:
         self.follows = Signal()
         self.ahead = Signal(range(room + 2))
         self.word = Signal(len(payload_in))
-        enters, leaves = Signal(), Signal()
+        enters = Signal()
+        leaves = Signal()
         m.d.comb += [enters.eq(i.valid & i.ready), leaves.eq(o.valid & o.ready)]
         m.d.sync += self.inside.eq(self.inside + enters - leaves)
         with m.If(self.follows & leaves):

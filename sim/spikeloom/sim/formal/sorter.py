@@ -56,11 +56,13 @@ class _Claim:
         # Of the steps under way, by turns: its count, and whether the step begins a sequence.
         self.counts = Array(Signal(count, name=f"expected_{k}") for k in range(2))
         self.begins = Array(Signal(name=f"begins_{k}") for k in range(2))
-        self.entering, self.leaving = Signal(), Signal()
+        self.entering = Signal()
+        self.leaving = Signal()
         self.pending = Signal(range(3))
         # Of the step that comes out: the spikes of the source, the restart, and the last place.
         self.sent = Signal(count)
-        self.began, self.spiked = Signal(), Signal()
+        self.began = Signal()
+        self.spiked = Signal()
         self.last = Signal(place)
 
     def claim(self) -> Claim:
@@ -247,7 +249,8 @@ class _Claim:
 
     def _place_of(self, word: Value) -> tuple[Value, Value]:
         """Place of an address with coordinates, and whether there is one."""
-        place, known = Signal(index_shape(self.size)), Signal()
+        place = Signal(index_shape(self.size))
+        known = Signal()
         with self.m.Switch(word):
             for k, each in enumerate(self.words):
                 with self.m.Case(each):

@@ -72,8 +72,10 @@ def delay_claim(delay: StepDelay, behind: Behind = unchanged) -> Claim:
     due = [Signal(count, name=f"due_in_{k}") for k in range(delay.lists)]
     # Of the steps whose ticks went in and have not come out, by turns.
     now = Array(Signal(count, name=f"now_{k}") for k in range(2))
-    entering, leaving = Signal(), Signal()
-    pending, restarts = Signal(range(4)), Signal(range(4))
+    entering = Signal()
+    leaving = Signal()
+    pending = Signal(range(4))
+    restarts = Signal(range(4))
     sent = Signal()
     m.d.comb += [source.eq(AnyConst(place)), Assume(source < delay.size, "the source is one")]
     from_source = flat_address(o.p.address, delay.shape) == source
@@ -138,9 +140,11 @@ def list_claim(events: EventList, behind: Behind = unchanged) -> Claim:
     )
     flat = [Signal(step.size, name=f"step_{k}") for k in range(_STEPS)]
     steps = [data.View(step, each) for each in flat]
-    entering, leaving = Signal(range(_STEPS)), Signal(range(_STEPS))
+    entering = Signal(range(_STEPS))
+    leaving = Signal(range(_STEPS))
     pending = Signal(range(_STEPS + 1))
-    at, sweep = Signal(shape), Signal(range(events.sweeps + 1))
+    at = Signal(shape)
+    sweep = Signal(range(events.sweeps + 1))
     with m.If(i.valid & i.ready):
         with m.Switch(entering):
             for k, each in enumerate(steps):
