@@ -4,13 +4,14 @@ from amaranth.hdl import Assert, Cat
 from amaranth.lib import stream
 
 from spikeloom.rtl_gen.delay import StepMerge
+from spikeloom.rtl_gen.event_neuron import EventNeuronArray
 from spikeloom.rtl_gen.events import EventKind
 from spikeloom.rtl_gen.scatter import Accumulators
 from spikeloom.sim.formal.inside import Inside
 from spikeloom.sim.formal.proof import Claim
 from spikeloom.sim.formal.streams import Behind, stream_claim, unchanged
 
-__all__ = ["accumulators_claim", "merge_claim"]
+__all__ = ["accumulators_claim", "event_array_claim", "merge_claim"]
 
 
 def accumulators_claim(accumulators: Accumulators, behind: Behind = unchanged) -> Claim:
@@ -26,6 +27,26 @@ def accumulators_claim(accumulators: Accumulators, behind: Behind = unchanged) -
         Assert(~accumulators.o.valid | sweeping, "invariant: what is offered is handed over"),
         Assert(~(clearing & sweeping), "invariant: none is cleared that is handed over"),
     ]
+    return claim
+
+
+def event_array_claim(array: EventNeuronArray, behind: Behind = unchanged) -> Claim:
+    """An :class:`~spikeloom.rtl_gen.event_neuron.EventNeuronArray` holds what it offers.
+
+    While a probe is answered nothing is read or written. ``behind`` is a fault behind it, to see
+    that it is found.
+    """
+    inside = Inside(array)
+    claim = stream_claim(array, inside.fragment, behind)
+    stages = ["read", *(name for name, _ in array.stages)]
+    busy = Cat(
+        inside.signal("clearing"),
+        inside.signal("sweeping"),
+        inside.signal("changed")[0],
+        *(inside.signal(f"{name}_valid") for name in stages),
+    )
+    rests = ~array.probe_o.valid | ~busy.any()
+    claim.module.d.comb += Assert(rests, "invariant: nothing changes while a probe is answered")
     return claim
 
 

@@ -29,6 +29,7 @@ __all__ = [
 UpdateClaim = Callable[[Update, Update | None], Claim]
 
 _COMPARISON = "another comparison with the threshold"
+_BIAS = "another bias"
 _STATE = "another overflow of the state"
 _SYNAPSE = "another overflow of the synaptic current"
 
@@ -123,6 +124,8 @@ def faulty_neurons(config: NeuronConfig) -> dict[str, NeuronConfig]:
         overflow = Overflow.SATURATE if wraps else Overflow.WRAP
         synapse = replace(config.synapse, state=replace(state, overflow=overflow))
         wrong[_SYNAPSE] = {"synapse": synapse}
+    if isinstance(config.bias, int):
+        wrong[_BIAS] = {"bias": config.bias + (1 if config.bias <= 0 else -1)}
     at_once = config.accumulation is not Accumulation.SPIKING_EVENT
     if at_once and config.reset is not Reset.NONE and config.max_spikes == 1:
         wrong["no reset"] = {"reset": Reset.NONE}
@@ -149,7 +152,9 @@ def planted_update(label: str, claim: UpdateClaim, update: Update) -> Proof:
     shown = _shown(claim, config)
     known = [name for name in faults if (name in shown) is (claim is not step_claim)]
     if config.accumulation is Accumulation.SPIKING_EVENT:
-        known = list(faults)
+        # A step ends with the bias as its last event, and where that is 0 with none.
+        ends = claim is step_claim and _BIAS in faults
+        known = [_BIAS] if ends else [name for name in faults if name != _BIAS]
     fault = known[zlib.crc32(label.encode()) % len(known)]
     return Proof(
         name=f"{label}: {fault}",

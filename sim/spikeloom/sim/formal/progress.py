@@ -53,7 +53,7 @@ def progress_claim(
         waits = _count(m, f"output_{k}_waits", under_way & ~_ticks(o), within)
         m.d.comb += Assert(waits < within, "a tick is answered in time")
     faulty = behind is not unchanged
-    ready = [o.ready for o in outputs] if faulty else []
+    ready = [o.ready for o in listeners] if faulty else []
     return Claim(m, [*free_inputs(top, without_ready=faulty), *ready])
 
 

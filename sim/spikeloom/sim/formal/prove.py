@@ -11,6 +11,7 @@ from spikeloom.reference.neuron_fixed import Emission
 from spikeloom.reference.profile import Accumulation
 from spikeloom.rtl_gen.delay import EventQueue, StepDelay, StepMerge
 from spikeloom.rtl_gen.emit import emit_rtlil
+from spikeloom.rtl_gen.event_neuron import EventNeuronArray
 from spikeloom.rtl_gen.events import EventLayout
 from spikeloom.rtl_gen.junction import Source
 from spikeloom.rtl_gen.network import NetworkTop
@@ -19,7 +20,7 @@ from spikeloom.rtl_gen.sorter import StepSorter
 from spikeloom.rtl_gen.stream import StreamBuffer
 from spikeloom.rtl_gen.synapse import EventList
 from spikeloom.sim.evidence import Evidence, Strength
-from spikeloom.sim.formal.handshakes import accumulators_claim, merge_claim
+from spikeloom.sim.formal.handshakes import accumulators_claim, event_array_claim, merge_claim
 from spikeloom.sim.formal.planted import (
     UpdateClaim,
     planted_holder,
@@ -217,6 +218,8 @@ def stream_proof(path: str, component: wiring.Component) -> Proof:
             claim = partial(merge_claim, component)
         case Accumulators():
             claim = partial(accumulators_claim, component)
+        case EventNeuronArray():
+            claim = partial(event_array_claim, component)
     whose = _whose(path, component)
     return Proof(
         name=f"streams hold what they offer until it is taken: {whose}",
