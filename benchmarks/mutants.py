@@ -7,8 +7,9 @@ Single faults are put into the hardware one at a time and its testbench must not
 does not are tried to be proven to make no difference. Then the same is played with coverage, and in
 four values from an unknown state, with resets at random moments.
 
-Takes most of an hour. Writes ``benchmarks/results/mutants.json`` and, beside it, ``mutants.txt``
-with all survivors and all that was not reached.
+Takes most of an hour. Writes ``benchmarks/results/mutants.json`` and, beside it,
+``mutants_survivors.txt``, ``mutants_coverage.txt`` with all that was not reached, and
+``mutants_resets.txt``; with ``--only`` what was asked for, and leaves the rest as it was.
 """
 
 import argparse
@@ -17,14 +18,14 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from figures import RESULTS, Figures, write_figures
+from figures import RESULTS, Figures, read_figures, write_figures
 
 from spikeloom.cli.digits import DIGITS_LANES, load_digits_demo
 from spikeloom.reference.quantize import quantize
 from spikeloom.reference.scenario import Scenario
 from spikeloom.rtl_gen.network import NetworkTop
 from spikeloom.sim.bins import Bin, golden_bins
-from spikeloom.sim.campaign import campaign, corner_scenarios
+from spikeloom.sim.campaign import campaign, corner_scenarios, reset_stages
 from spikeloom.sim.coverage import Coverage, coverage_evidence, measure_coverage
 from spikeloom.sim.evidence import Evidence
 from spikeloom.sim.mutation import Mutation, mutate_network
@@ -33,6 +34,8 @@ from spikeloom.sim.unknowns import check_reset
 COUNT = 1200
 SEED = 1
 SAMPLES = 8
+RESETS = 300
+PARTS = ("resets", "coverage", "mutants")
 
 
 def progress(words: str) -> None:
@@ -72,18 +75,23 @@ def coverage_lines(coverage: Coverage, bins: Sequence[Bin]) -> Iterator[str]:
         yield f"  {each.name} ({each.source}): {state}"
 
 
-def figures_of(mutation: Mutation, coverage: Coverage, bins: Sequence[Bin]) -> Figures:
+def shares(coverage: Coverage, bins: Sequence[Bin]) -> Figures:
     reachable = [each for each in bins if not each.unreachable]
     reached = sum(each.reached for each in reachable)
+    return {
+        "coverage.line": ("%", coverage.share("line")),
+        "coverage.toggle": ("%", coverage.share("toggle")),
+        "coverage.functional": ("%", 100 * reached / len(reachable)),
+        "coverage.bins": ("situations", len(reachable)),
+    }
+
+
+def scores(mutation: Mutation) -> Figures:
     return {
         "rtl.mutants": ("mutants", len(mutation.run.mutants)),
         "rtl.killed": ("mutants", len(mutation.run.killed)),
         "rtl.equivalent": ("mutants", len(mutation.equivalent)),
         "rtl.mutation_score": ("%", mutation.score),
-        "coverage.line": ("%", coverage.share("line")),
-        "coverage.toggle": ("%", coverage.share("toggle")),
-        "coverage.functional": ("%", 100 * reached / len(reachable)),
-        "coverage.bins": ("situations", len(reachable)),
     }
 
 
@@ -94,6 +102,7 @@ def reset_lines(evidence: Sequence[Evidence]) -> Iterator[str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="what to run")
     parser.add_argument("--count", type=int, default=COUNT, help=f"faults (default {COUNT})")
     parser.add_argument("--seed", type=int, default=SEED, help=f"of all chance (default {SEED})")
     parser.add_argument("--work", type=Path, default=Path("build/mutants"), help="working folder")
@@ -103,23 +112,36 @@ def main() -> None:
     digits = load_digits_demo()
     top = NetworkTop(quantize(digits.network), DIGITS_LANES)
     scenario = Scenario.of(top.network, digits.stimulus[:SAMPLES])
-    work, seed = arguments.work.resolve(), arguments.seed
+    work, seed, output = arguments.work.resolve(), arguments.seed, arguments.output
+    output.parent.mkdir(parents=True, exist_ok=True)
+    figures = read_figures(output)
 
-    unknown = check_reset(top, scenario, work / "unknown", seed=seed, progress=progress)
-    coverage = measure_coverage(
-        top, campaign(top, scenario, seed), work / "coverage", progress=progress
-    )
-    read = [scenario.head(1), *corner_scenarios(top, seed)]
-    bins = [*golden_bins(top.network, read), *coverage.bins]
-    mutation = mutate_network(
-        top, scenario, work / "mutants", count=arguments.count, seed=seed, progress=progress
-    )
-    parts = (reset_lines(unknown), mutant_lines(mutation), coverage_lines(coverage, bins))
-    text = "\n\n".join("\n".join(part) for part in parts)
-    arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    arguments.output.with_suffix(".txt").write_text(text + "\n", encoding="utf-8")
-    write_figures(figures_of(mutation, coverage, bins), arguments.output)
-    print(*reset_lines(unknown), sep="\n")
+    def report(part: str, lines: Iterator[str]) -> None:
+        path = output.with_name(f"{output.stem}_{part}.txt")
+        path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
+    if "resets" in arguments.only:
+        evidence = check_reset(
+            top, scenario, work / "unknown", resets=RESETS, seed=seed, progress=progress
+        )
+        report("resets", reset_lines(evidence))
+        figures["resets"] = ("resets", RESETS)
+        figures["resets.failed"] = ("statements", sum(not each.passed for each in evidence))
+    if "coverage" in arguments.only:
+        more = reset_stages(top, scenario, seed=seed + 1, resets=RESETS)
+        stages = [*campaign(top, scenario, seed), *more]
+        coverage = measure_coverage(top, stages, work / "coverage", progress)
+        read = [scenario.head(1), *corner_scenarios(top, seed)]
+        bins = [*golden_bins(top.network, read), *coverage.bins]
+        report("coverage", coverage_lines(coverage, bins))
+        figures |= shares(coverage, bins)
+    if "mutants" in arguments.only:
+        mutation = mutate_network(
+            top, scenario, work / "mutants", count=arguments.count, seed=seed, progress=progress
+        )
+        report("survivors", mutant_lines(mutation))
+        figures |= scores(mutation)
+    write_figures(figures, output)
 
 
 if __name__ == "__main__":
