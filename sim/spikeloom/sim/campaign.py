@@ -165,21 +165,26 @@ def _at_work(top: NetworkTop, scenario: Scenario, loaded: Vectors, manner: Manne
 
 def reset_stages(
     top: NetworkTop, scenario: Scenario, *, seed: int, resets: int
-) -> tuple[Stage, Stage]:
-    """A sample that begins anew by a reset, many times; outputs refused for long in the second.
+) -> tuple[Stage, Stage, Stage]:
+    """A sample that begins anew by a reset, many times: with all membrane potentials read, at full
+    speed, and with outputs refused for long.
 
-    What counts is all that comes out behind the last reset: the membrane potentials before the
-    first step, and those of each step. No restart stands before the sample.
+    What counts is all that comes out behind the last reset; the membrane potentials before the
+    first step are always read. No restart stands before the sample.
     """
     few = scenario.head(1)
-    played = loading(top) + initially(top) + _without_restart(top, few)
+    begun = loading(top) + initially(top)
+    read = begun + _without_restart(top, few, Wait.STEP)
+    streamed = begun + _without_restart(top, few, Wait.NEVER)
+    length = _length(top, few)
     # Most of the time goes into the reading of potentials.
-    length = _length(top, few) + 4 * played.count
-    plain = Manner(seed=seed, resets=resets, within=length)
-    stalled = replace(plain, within=2 * length, refuse=STALL.refuse, hold=STALL.hold)
+    slow = Manner(seed=seed, resets=resets, within=length + 4 * read.count)
+    fast = replace(slow, within=length)
+    stalled = replace(slow, refuse=STALL.refuse, hold=STALL.hold)
     return (
-        Stage("resets", played, plain),
-        Stage("resets, outputs refused for long", played, stalled),
+        Stage("resets", read, slow),
+        Stage("resets at full speed", streamed, fast),
+        Stage("resets, outputs refused for long", streamed, stalled),
     )
 
 
@@ -204,9 +209,9 @@ def _kinds(top: NetworkTop, port: str, words: Iterable[int]) -> list[int]:
     return [word >> layout[port]["kind"].offset & 3 for word in words]
 
 
-def _without_restart(top: NetworkTop, scenario: Scenario) -> Vectors:
-    """A sample that begins without a restart, as it may behind a reset, potentials read."""
-    played = vectors(top, scenario.head(1), wait=Wait.STEP, probe=True)
+def _without_restart(top: NetworkTop, scenario: Scenario, wait: Wait) -> Vectors:
+    """A sample that begins without a restart, as it may behind a reset."""
+    played = vectors(top, scenario.head(1), wait=wait, probe=True)
     ports = {*top.input_ports.values(), *top.output_ports.values()}
     outputs = {k: v[1:] if k in ports else v for k, v in played.outputs.items()}
     fewer = len(top.output_ports)

@@ -114,10 +114,15 @@ def read_points(text: str) -> dict[Point, int]:
             line=int(fields.get("l", 0)),
             kind=kind[1],
             scope=fields.get("h", ""),
-            what=fields.get("o", "") + (f" ({fields['S']})" if "S" in fields else ""),
+            what=_decoded(fields.get("o", "")) + (f" ({fields['S']})" if "S" in fields else ""),
         )
         points[point] += int(found[2])
     return dict(points)
+
+
+def _decoded(name: str) -> str:
+    """A name with its characters that Verilator wrote as numbers."""
+    return re.sub("__0([0-9A-Fa-f]{2})", lambda found: chr(int(found[1], 16)), name)
 
 
 def measure_coverage(
@@ -170,8 +175,12 @@ def measure_coverage(
                 points[point] += count
         seen |= {int(k) for k in re.findall(r"^bin (\d+)$", (place / "play.txt").read_text(), re.M)}
     constants = constant_bits(top, folder)
-    lines = design.read_text().splitlines()
-    excluded = {point: why for point in points if (why := _reason(point, constants, lines))}
+    text = design.read_text()
+    memories = set(re.findall(r"^  reg (?:\[\d+:0\] )?(\w+) *\[\d+:\d+\];", text, re.M))
+    lines = text.splitlines()
+    excluded = {
+        point: why for point in points if (why := _reason(point, constants, memories, lines))
+    }
     counted = {point: count for point, count in points.items() if point not in excluded}
     return Coverage(
         covered=tuple(point for point, count in counted.items() if count),
@@ -238,7 +247,9 @@ def constant_bits(top: NetworkTop, folder: Path) -> set[tuple[str, int]]:
     return found
 
 
-def _reason(point: Point, constants: set[tuple[str, int]], lines: Sequence[str]) -> str:
+def _reason(
+    point: Point, constants: set[tuple[str, int]], memories: set[str], lines: Sequence[str]
+) -> str:
     """Why a point is left out, or an empty string."""
     scope = "".join(f"{part}." for part in point.scope.split(".")[3:])
     if point.kind != "toggle":
@@ -247,7 +258,7 @@ def _reason(point: Point, constants: set[tuple[str, int]], lines: Sequence[str])
             return "what it depends on is constant"
         return ""
     name, k = _bit(point.what)
-    if name.endswith("]"):
+    if name.partition("[")[0] in memories:
         return "a word of a memory; what goes in and out is counted at its ports"
     return "constant" if (scope + name, k) in constants else ""
 

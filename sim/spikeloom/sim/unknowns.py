@@ -64,7 +64,8 @@ def check_reset(
     folder
         Where it is built and run.
     resets
-        How many resets there are, half of them with outputs that are refused for long.
+        How many resets there are, a third of them at full speed, another with outputs that are
+        refused for long.
     seed
         Of all chance.
     progress
@@ -79,12 +80,13 @@ def check_reset(
     player = folder / "player.v"
     player.write_text(player_verilog(describe(top, MODULE, "unknown")))
     program = build_player("icarus", [design, player], folder)
-    plain, stalled = reset_stages(top, scenario, seed=seed, resets=resets // 2)
+    plain, fast, stalled = reset_stages(top, scenario, seed=seed, resets=resets // 3)
     once = replace(plain, name="power-up", manner=replace(plain.manner, resets=0))
     evidence = []
     for stage, statement in (
         (once, "from an unknown state no unknown value gets out behind the reset"),
         (plain, "behind a reset at any moment all comes out as behind the first"),
+        (fast, "the same at full speed"),
         (stalled, "the same while outputs are refused for long"),
     ):
         progress(stage.name)
