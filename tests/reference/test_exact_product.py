@@ -185,3 +185,11 @@ def test_precision_follows_the_largest_sum(total: int) -> None:
     assert product(np.array([[1, 1], [1, 0]])).tolist() == [[total], [total - 1]]
     weight = np.array([[2**23], [2**23 - 1], [2]])
     assert ExactProduct(weight, 1)(np.ones((1, 3), int)).item() == 2**24 + 1
+
+
+@pytest.mark.parametrize("rows", [1, LEAST_ROWS])
+def test_sums_beyond_32_bits(rows: int) -> None:
+    """300 times ``2**23`` is more than ``2**31``, as currents of 48 bits may be."""
+    weight = np.full((300, 2), 2**23) * [1, -1]
+    counts = np.ones((rows, 300), dtype=np.uint8)
+    assert ExactProduct(weight, 1)(counts).tolist() == [[300 * 2**23, -300 * 2**23]] * rows
