@@ -96,8 +96,8 @@ def test_a_network(run, network, tmp_path, monkeypatch):
     assert report == json.loads((out / "report.json").read_text())
     assert report["holds"]
     kinds = [(each["group"], each["strength"]) for each in report["evidence"]]
-    assert kinds[:6] == [("equality", "tested")] * 3 + [("reset", "tested")] * 3
-    assert {strength for _, strength in kinds[6:]} == {"omitted"}
+    assert kinds[:7] == [("equality", "tested")] * 3 + [("reset", "tested")] * 4
+    assert {strength for _, strength in kinds[7:]} == {"omitted"}
     assert {group for group, _ in kinds} == set(GROUPS)
     assert "3 samples of 6 steps" in report["facts"]["data"]
     assert "Can net.toml be trusted?" in (out / "report.html").read_text()
