@@ -10,9 +10,9 @@ random networks of all profiles in both simulators. ``planted``: bugs in the gol
 hardware and in the testbench. ``verilog``: that it is the same bytes from all Pythons found, with
 two seeds of their hashes.
 
-Writes ``benchmarks/results/signoff.json``, each part with its date and commit, and beside it the
-folder ``signoff``: the report of the digits network, and what the parts said. Ends with 1 if a goal
-is missed.
+Writes ``benchmarks/results/signoff.json``, each part with its date and commit, beside it the folder
+``signoff``: the report of the digits network, and what the parts said; and the table of
+``docs/trust.md``. Ends with 1 if a goal is missed.
 """
 
 import argparse
@@ -27,7 +27,9 @@ from collections.abc import Callable
 from pathlib import Path
 from xml.etree import ElementTree
 
+from boards_tables import put_tables
 from figures import CHECKOUT, RESULTS, Figures, merge_figures, read_figures
+from signoff_tables import DOCS, tables
 
 from spikeloom.cli.digits import load_digits_demo, write_design
 
@@ -76,12 +78,11 @@ def digits(jobs: int, folder: Path) -> None:
         for each in plain["figures"]
         if each["name"].startswith(own)
     }
-    strengths = Counter(each["strength"] for each in plain["evidence"] if each["passed"])
-    figures |= {f"digits.{name}": ("count", count) for name, count in strengths.items()}
-    figures["digits.failed"] = (
-        "count",
-        sum(not each["passed"] and each["strength"] != "omitted" for each in plain["evidence"]),
-    )
+    outcomes = Counter((each["strength"], each["passed"]) for each in plain["evidence"])
+    proven = ("inductive", "bounded")
+    figures["digits.proven"] = "count", sum(outcomes[each, True] for each in proven)
+    figures["digits.tested"] = "count", outcomes["tested", True]
+    figures["digits.failed"] = "count", sum(outcomes[e, False] for e in ("tested", *proven))
     merge_figures("digits", figures, OUTPUT)
 
 
@@ -183,6 +184,7 @@ def main() -> None:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         PARTS[part](args.jobs, folder)
+    put_tables(tables(read_figures(OUTPUT)), DOCS)
     if goals := missed(read_figures(OUTPUT)):
         sys.exit("\n".join(("goals are missed:", *goals)))
 

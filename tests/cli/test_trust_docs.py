@@ -1,0 +1,45 @@
+"""The table of what shows trust is that of the data."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).parents[2]
+DOCS = CHECKOUT / "docs" / "trust.md"
+RESULTS = CHECKOUT / "benchmarks" / "results" / "signoff.json"
+
+
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch):
+    """What makes the table, and the figures in the results."""
+    monkeypatch.syspath_prepend(CHECKOUT / "benchmarks")
+    import boards_tables
+    import figures
+    import signoff_tables
+
+    return boards_tables.put_tables, signoff_tables.tables, figures.read_figures(RESULTS)
+
+
+def test_docs_are_the_data(made, tmp_path: Path) -> None:
+    put_tables, tables, figures = made
+    docs = tmp_path / "trust.md"
+    shutil.copy(DOCS, docs)
+    put_tables(tables(figures), docs)
+    assert docs.read_text() == DOCS.read_text()
+
+
+def test_a_changed_figure_changes_the_docs(made, tmp_path: Path) -> None:
+    put_tables, tables, figures = made
+    docs = tmp_path / "trust.md"
+    shutil.copy(DOCS, docs)
+    put_tables(tables(figures | {"coverage.toggle": ("%", 12.34)}), docs)
+    assert "| bits of it have gone up and down | 90 % | 12.34 % |" in docs.read_text()
+
+
+def test_what_must_not_fail_has_not(made) -> None:
+    *_, figures = made
+    for name in ("proofs.failed", "equivalence.mismatches", "verilog.different"):
+        assert figures[name][1] == 0
+    assert figures["planted_bugs_caught"] == figures["planted_bugs"]
+    assert figures["proofs.planted_bugs_caught"][1] == figures["proofs.planted_bugs"][1]
