@@ -82,8 +82,8 @@ def test_page() -> None:
 
 def test_page_of_what_fails() -> None:
     texts = Texts(render_report(BROKEN)).texts
-    assert "1 of 4 statements do not hold" in texts
-    assert any(text.startswith("These do not: the Verilog equals") for text in texts)
+    assert "1 of 4 statements were not shown to hold" in texts
+    assert any(text.startswith("These were not: the Verilog equals") for text in texts)
 
 
 def test_data() -> None:

@@ -1,5 +1,6 @@
 import json
 import shutil
+from collections import Counter
 from functools import partial
 from xml.etree import ElementTree
 
@@ -10,6 +11,8 @@ from spikeloom.cli import levels, verify
 from spikeloom.cli.evidence_report import GROUPS
 from spikeloom.cli.levels import Finding, Level, Task
 from spikeloom.sim.evidence import Evidence, Strength
+from spikeloom.sim.runner import SimulationError
+from spikeloom.sim.tools import Tool
 
 pytestmark = pytest.mark.skipif(shutil.which("iverilog") is None, reason="icarus was not found")
 
@@ -86,8 +89,8 @@ def network(tmp_path):
 
 def test_a_network(run, network, tmp_path, monkeypatch):
     """Quickly, in Icarus alone: equal, resets, and what was not done."""
-    icarus = {"icarus": levels.find_simulators()["icarus"]}
-    monkeypatch.setattr(levels, "find_simulators", lambda: icarus)
+    without = levels.find_simulators() | {"verilator": Tool("verilator", None, "to look again")}
+    monkeypatch.setattr(levels, "find_simulators", lambda: without)
     monkeypatch.setattr(verify, "spread", one_by_one)
     out = tmp_path / "out"
     code, output, _ = run("verify", network, "--data", tmp_path / "x.npz", "-o", out, "--json")
@@ -95,10 +98,13 @@ def test_a_network(run, network, tmp_path, monkeypatch):
     report = json.loads(output)
     assert report == json.loads((out / "report.json").read_text())
     assert report["holds"]
-    kinds = [(each["group"], each["strength"]) for each in report["evidence"]]
-    assert kinds[:7] == [("equality", "tested")] * 3 + [("reset", "tested")] * 4
-    assert {strength for _, strength in kinds[7:]} == {"omitted"}
+    kinds = Counter((each["group"], each["strength"]) for each in report["evidence"])
+    assert kinds["equality", "tested"] == 3
+    assert kinds["reset", "tested"] == 4
+    assert {strength for _, strength in kinds} == {"tested", "omitted"}
     assert {group for group, _ in kinds} == set(GROUPS)
+    (absent,) = [each for each in report["evidence"] if "to get it" in each["detail"]]
+    assert absent["detail"] == "verilator was not found; to get it: to look again"
     assert "3 samples of 6 steps" in report["facts"]["data"]
     assert "Can net.toml be trusted?" in (out / "report.html").read_text()
     root = ElementTree.parse(out / "junit.xml").getroot()
@@ -126,7 +132,30 @@ def test_what_fails_is_told(run, network, tmp_path, monkeypatch):
     assert code == 1
     assert "FAILS, 0 of 1" in output
     assert "  one is two: it is not" in output
-    assert "1 of 1 statements do not hold" in (tmp_path / "out" / "report.html").read_text()
+    assert (
+        "1 of 1 statements were not shown to hold" in (tmp_path / "out" / "report.html").read_text()
+    )
+
+
+def breaking(folder):
+    (folder / "log.txt").write_text("it said no")
+    raise SimulationError(f"it said no; all of it is in {folder}/log.txt")
+
+
+def test_a_tool_that_fails_does_not_hide_the_rest(run, network, tmp_path, monkeypatch):
+    def tasks(level, source, scenario, seed, folder):
+        yield levels._task("coverage", "all is used", partial(breaking, folder))
+        yield from failing()
+
+    monkeypatch.setattr(verify, "spread", one_by_one)
+    monkeypatch.setattr(verify, "tasks_of", tasks)
+    out = tmp_path / "out"
+    assert run("verify", network, "-o", out)[0] == 1
+    report = json.loads((out / "report.json").read_text())
+    (broken, _) = report["evidence"]
+    assert broken["name"] == "all is used"
+    assert broken["detail"] == "it said no; all of it is in work/log.txt"
+    assert (out / "work" / "log.txt").read_text() == "it said no"
 
 
 def test_nothing_is_left_of_what_breaks_off(run, network, tmp_path, monkeypatch):
@@ -169,7 +198,25 @@ def test_wrong_options(run, network, monkeypatch, options, words):
     assert "Traceback" not in complaint
 
 
-def test_levels_are_of_networks(run, folder):
-    code, _, complaint = run("verify", folder, "--level", "quick")
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        (("--level", "quick"), "--level has no effect on a generated folder; leave it out"),
+        (("-o", "out"), "-o has no effect on a generated folder; leave it out"),
+        (("--plan", "p.json"), "--plan has no effect on a generated folder; leave it out"),
+        (("--lanes", 7), "--lanes=7 has no effect on a generated folder; leave it out"),
+        (("--seed", -5), "--seed must not be negative, but is -5"),
+    ],
+)
+def test_options_of_networks_are_not_for_folders(run, folder, option, words):
+    code, _, complaint = run("verify", folder, *option)
     assert code == 2
-    assert "--level has no effect on a generated folder; leave it out" in complaint
+    assert words in complaint
+
+
+def test_a_file_of_another_kind(run, tmp_path):
+    path = tmp_path / "net.json"
+    path.touch()
+    code, _, complaint = run("verify", path, "-o", tmp_path / "out")
+    assert code == 2
+    assert f"{path} must be a NIR or TOML file, .nir or .toml, or a folder" in complaint

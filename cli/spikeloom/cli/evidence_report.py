@@ -1,7 +1,7 @@
 """What a verification came to: as data, as JUnit and as a page."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -145,7 +145,7 @@ def junit(report: Report) -> str:
                 suite,
                 "testcase",
                 classname=f"spikeloom.{name}",
-                name=each.name,
+                name=_xml(each.name),
                 time=f"{each.seconds:.3f}",
             )
             if each.strength is Strength.OMITTED:
@@ -199,10 +199,10 @@ def _headline(report: Report) -> Html:
     looked_at = len(report.evidence) - len(omitted)
     if failed:
         kind, mark = "bad", "\N{MULTIPLICATION SIGN}"
-        words = f"{count(len(failed))} of {count(looked_at)} statements do not hold"
+        words = f"{count(len(failed))} of {count(looked_at)} statements were not shown to hold"
         rest = listing([each.name for each in failed[:3]])
         more = f" and {len(failed) - 3} more" if len(failed) > 3 else ""
-        text = f"These do not: {rest}{more}."
+        text = f"These were not: {rest}{more}."
     else:
         kind, mark = "good", "\N{CHECK MARK}"
         words = f"All {count(looked_at)} statements hold"
@@ -217,11 +217,14 @@ def _headline(report: Report) -> Html:
     )
 
 
-def _tiles(evidence: Iterable[Evidence]) -> Html:
-    found = Counter(each.strength for each in evidence)
+def _tiles(evidence: Sequence[Evidence]) -> Html:
+    omitted = Strength.OMITTED
+    found = Counter(each.strength for each in evidence if each.passed or each.strength is omitted)
+    counts = {strength.value: found[strength] for strength in Strength}
+    counts["failed"] = len(evidence) - found.total()
     tiles = (
-        tag("li", tag("span", strength.value), tag("strong", count(found[strength])))
-        for strength in Strength
+        tag("li", tag("span", words), tag("strong", count(number)))
+        for words, number in counts.items()
     )
     return tag("section", tag("ul", *tiles, class_="tiles"))
 
@@ -246,7 +249,8 @@ def _verdict(each: Evidence) -> Html:
     elif each.passed:
         mark = "\N{CHECK MARK}"
     else:
-        mark, kind, words = "\N{MULTIPLICATION SIGN}", "bad", f"{words}: fails"
+        mark, kind = "\N{MULTIPLICATION SIGN}", "bad"
+        words = "fails" if each.strength is Strength.TESTED else "not proven"
     return tag("b", f"{mark} {words}", class_=kind)
 
 

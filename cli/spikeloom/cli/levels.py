@@ -24,9 +24,12 @@ from spikeloom.sim.evidence import Evidence, Strength
 from spikeloom.sim.formal.prove import prove_network
 from spikeloom.sim.formal.tools import find_prover
 from spikeloom.sim.mutation import mutate_network
-from spikeloom.sim.tools import find_simulators
+from spikeloom.sim.runner import SimulationError
+from spikeloom.sim.tools import Tool, find_simulators
 from spikeloom.sim.unknowns import check_reset
+from spikeloom.sim.upset_player import find_compiler
 from spikeloom.sim.upsets import inject
+from spikeloom.sim.yosys import find_yosys
 
 __all__ = ["Finding", "Level", "Source", "Task", "tasks_of"]
 
@@ -166,56 +169,71 @@ def tasks_of(
         Where the tasks work, each in a folder of its own.
     """
     effort = _EFFORTS[level]
+    simulators = find_simulators()
     slow = False
-    for name, tool in find_simulators().items():
+    for name, tool in simulators.items():
         title = f"the Verilog equals the golden model in {name.capitalize()}"
-        if tool.found is None:
-            yield _omitted("equality", title, f"it was not found; to get it: {tool.remedy}")
-            continue
         stimuli = 1 + effort.stimuli // 10 if slow else effort.stimuli
         work = partial(_equality, source, scenario, name, slow, stimuli, seed, folder / name)
-        yield Task(title, work)
-        slow = True
-    yield Task("resets", partial(_reset, source, scenario, effort.resets, seed, folder / "reset"))
-    yield from _proofs(effort, source, folder)
+        yield _task("equality", title, work, tool)
+        slow = slow or tool.found is not None
     yield from _faults(effort, source, scenario, seed, folder)
+    title = "a reset at any time leaves nothing behind"
+    work = partial(_reset, source, scenario, effort.resets, seed, folder / "reset")
+    yield _task("reset", title, work, simulators["icarus"])
+    title = "neurons, streams and queues are proven"
+    if effort.proofs:
+        yield _task("proofs", title, partial(_prove, source, folder / "proofs"), find_prover())
+    else:
+        yield _omitted("proofs", title, _left_out(Level.FULL))
     for family in NETLISTS:
         title = f"the netlist for {family.name} equals the golden model"
         if effort.netlists:
             place = folder / f"netlist_{family.name.lower()}"
-            yield Task(title, partial(_netlist, source, scenario, family, place))
+            work = partial(_netlist, source, scenario, family, place)
+            yield _task("netlists", title, work, simulators["verilator"], find_yosys())
         else:
             yield _omitted("netlists", title, _left_out(Level.SIGNOFF))
-
-
-def _proofs(effort: _Effort, source: Source, folder: Path) -> Iterator[Task]:
-    title = "neurons, streams and queues are proven"
-    prover = find_prover()
-    if not effort.proofs:
-        yield _omitted("proofs", title, _left_out(Level.FULL))
-    elif prover.found is None:
-        yield _omitted("proofs", title, f"no prover was found; to get one: {prover.remedy}")
-    else:
-        yield Task(title, partial(_prove, source, folder / "proofs"))
 
 
 def _faults(
     effort: _Effort, source: Source, scenario: Scenario, seed: int, folder: Path
 ) -> Iterator[Task]:
+    tools = find_simulators()["verilator"], find_yosys()
     coverage, mutants = "the hardware is used", "planted faults are noticed"
     if effort.mutants:
-        yield Task(coverage, partial(_coverage, source, scenario, seed, folder / "coverage"))
         work = partial(_mutants, source, scenario, effort.mutants, seed, folder / "mutants")
-        yield Task(mutants, work)
+        yield _task("mutants", mutants, work, *tools)
+        work = partial(_coverage, source, scenario, seed, folder / "coverage")
+        yield _task("coverage", coverage, work, *tools)
     else:
         yield _omitted("coverage", coverage, _left_out(Level.FULL))
         yield _omitted("mutants", mutants, _left_out(Level.FULL))
     upsets = "what becomes of bits that flip"
     if effort.upsets:
         work = partial(_upsets, source, scenario, effort.upsets, seed, folder / "upsets")
-        yield Task(upsets, work)
+        yield _task("upsets", upsets, work, find_compiler())
     else:
         yield _omitted("upsets", upsets, _left_out(Level.SIGNOFF))
+
+
+def _task(group: str, title: str, work: Callable[[], Finding], *tools: Tool) -> Task:
+    """A task, or where one of its tools is missing one that says so."""
+    for tool in tools:
+        if tool.found is None:
+            return _omitted(group, title, f"{tool.name} was not found; to get it: {tool.remedy}")
+    return Task(title, partial(_attempt, group, title, work))
+
+
+def _attempt(group: str, title: str, work: Callable[[], Finding]) -> Finding:
+    """What comes of it, a tool that fails included: that must not hide what others find."""
+    try:
+        return work()
+    except SimulationError as error:
+        evidence = Evidence(
+            group=group, name=title, strength=Strength.TESTED, passed=False, detail=str(error)
+        )
+        return Finding((evidence,), {})
 
 
 def _left_out(level: Level) -> str:

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import shlex
 import shutil
 import tempfile
 from collections.abc import Iterable, Sequence
@@ -42,6 +43,8 @@ _SAMPLES = 20
 """Samples of the data that are played."""
 _LISTINGS = ("coverage/coverage.txt", "mutants/survivors.txt")
 """What some tasks leave in their folders for the reader."""
+_WORK = "work"
+"""Folder of what the tasks left, where one has failed."""
 _MARKS = {True: "[green]holds[/]", False: "[red]FAILS[/]"}
 
 
@@ -92,8 +95,15 @@ def _run(arguments: argparse.Namespace) -> int:
             "config must name a NIR or TOML file, or a folder that `spikeloom generate` wrote;"
             " `spikeloom verify --help` lists the options"
         )
+    if arguments.seed < 0:
+        raise ValueError(f"--seed must not be negative, but is {arguments.seed}")
     if arguments.config.suffix in (".nir", ".toml"):
         return _run_network(arguments)
+    if arguments.config.is_file():
+        raise ValueError(
+            f"{arguments.config} must be a NIR or TOML file, .nir or .toml, or a folder that"
+            " `spikeloom generate` wrote"
+        )
     return _run_folder(arguments)
 
 
@@ -102,8 +112,6 @@ def _run_network(arguments: argparse.Namespace) -> int:
         raise ValueError("--simulator has no effect but on a folder; leave it out")
     if arguments.jobs is not None and arguments.jobs < 1:
         raise ValueError(f"--jobs must be at least 1, not {arguments.jobs}")
-    if arguments.seed < 0:
-        raise ValueError(f"--seed must not be negative, but is {arguments.seed}")
     if arguments.output is None:
         raise ValueError("-o must name a folder to write")
     check_output(arguments.output, "verify")
@@ -115,11 +123,12 @@ def _run_network(arguments: argparse.Namespace) -> int:
     scenario = _scenario(arguments, top)
     # Beside the output, where workers on other machines may see it too.
     near = arguments.output.resolve().parent
+    near.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=near, prefix=".spikeloom-") as work:
         source = Source.of(top, design.profile)
         tasks = list(tasks_of(level, source, scenario, arguments.seed, Path(work)))
         findings = _work(arguments, tasks)
-        report = _report(arguments, level, design, top, scenario, findings)
+        report = _report(arguments, level, design, top, scenario, findings, Path(work))
         files = {
             "report.html": render_report(report),
             "report.json": json.dumps(report.plain(), indent=1) + "\n",
@@ -131,6 +140,11 @@ def _run_network(arguments: argparse.Namespace) -> int:
             for listing in _LISTINGS:
                 if (Path(work) / listing).is_file():
                     shutil.copy(Path(work) / listing, part)
+            if report.failed:
+                # Counterexamples, waveforms and what the tools said.
+                (part / _WORK).mkdir()
+                for each in Path(work).iterdir():
+                    shutil.move(each, part / _WORK)
     if arguments.json:
         print_json(report.plain())
     else:
@@ -144,8 +158,7 @@ def _scenario(arguments: argparse.Namespace, top: NetworkTop) -> Scenario:
         return random_scenario(top, replace(VectorOptions(), seed=arguments.seed))
     shapes = {name: entry.shape for name, entry in top.network.inputs.items()}
     data = read_data(arguments.data, shapes, dt=1.0, labels=None, limit=_SAMPLES)
-    fractions = {entry.fraction_bits for entry in top.network.inputs.values()}
-    (fraction,) = fractions if len(fractions) == 1 else (0,)
+    (fraction,) = {entry.fraction_bits for entry in top.network.inputs.values()}
     return Scenario.of(top.network, fixed_data(data, PrecisionOptions(input_fraction=fraction)))
 
 
@@ -171,6 +184,7 @@ def _report(
     top: NetworkTop,
     scenario: Scenario,
     findings: Sequence[Finding],
+    work: Path,
 ) -> Report:
     words = ["spikeloom", "verify", *design_words(arguments)]
     words += [f"--level={level.value}", f"--seed={arguments.seed}"]
@@ -178,7 +192,7 @@ def _report(
         words.append(f"--plan={arguments.plan}")
     if arguments.data is not None:
         words.append(f"--data={arguments.data}")
-    words.append(f"-o {arguments.output}")
+    words += ["-o", str(arguments.output)]
     shapes = [each.shape for each in top.network.inputs.values()]
     shapes += [each.population.shape for each in top.populations]
     samples, steps = scenario.stimulus.shape[:2]
@@ -193,12 +207,16 @@ def _report(
         "seed": str(arguments.seed),
     }
     figures = {name: figure for each in findings for name, figure in each.figures.items()}
-    evidence = tuple(each for finding in findings for each in finding.evidence)
+    evidence = tuple(
+        replace(each, detail=each.detail.replace(str(work), _WORK))
+        for finding in findings
+        for each in finding.evidence
+    )
     return Report(
         model=arguments.config.name,
         level=level.value,
         facts=facts,
-        command=" ".join(words),
+        command=shlex.join(words),
         versions=_versions(),
         evidence=evidence,
         figures=figures,
@@ -242,9 +260,12 @@ def _print_report(report: Report, folder: Path) -> None:
 
 def _run_folder(arguments: argparse.Namespace) -> int:
     """Run the testbench of a folder that was generated."""
-    for name in ("level", "data", "output", "jobs", "scheduler"):
+    for name in ("level", "data", "output", "jobs", "scheduler", "plan"):
         if getattr(arguments, name) is not None:
-            raise ValueError(f"--{name} has no effect on a generated folder; leave it out")
+            option = "-o" if name == "output" else f"--{name}"
+            raise ValueError(f"{option} has no effect on a generated folder; leave it out")
+    if options := design_words(arguments)[1:]:
+        raise ValueError(f"{options[0]} has no effect on a generated folder; leave it out")
     folder = arguments.config
     bundle = Bundle.open(folder)
     if find_spec("cocotb") is None:

@@ -190,10 +190,14 @@ class _Miter:
             self._memory(k, cell, memory)
         copies = [f"{copy} {copy}_copy ({', '.join(each)});" for copy, each in self._wired.items()]
         body = "\n    ".join([*self._lines, *copies])
-        terms = "\n        || ".join(self._differ)
+        # One expression of them all is deeper than yosys' stack.
+        differences = "\n    ".join(
+            f"assign differences[{n}] = {each};" for n, each in enumerate(self._differ)
+        )
         return (
             f"module miter ({', '.join(self._ports)}, output differs);\n    {body}\n"
-            f"    assign differs = {terms};\nendmodule\n"
+            f"    wire [{len(self._differ) - 1}:0] differences;\n    {differences}\n"
+            "    assign differs = |differences;\nendmodule\n"
         )
 
     def _input(self, name: str, width: int) -> None:

@@ -89,7 +89,7 @@ def _over_machines(tasks: Sequence[Callable[[], _T]], scheduler: str) -> Iterato
         ) from None
     try:
         client = Client(scheduler, timeout=10)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise SimulationError(f"no Dask scheduler answers at {scheduler}: {error}") from None
     with client:
         futures = [client.submit(task, pure=False) for task in tasks]

