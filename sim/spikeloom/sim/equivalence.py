@@ -8,7 +8,9 @@ but bits that are the same in all words of one that is never written.
 Registers whose content does not matter while a flag is low (the payload of a stream that is not
 valid) may hold anything then, in the copy with the fault; they must be the same again when the flag
 is high. Bits from which no way leads to an output do not matter at all. Which registers belong to
-which flag is guessed from their names; a wrong guess makes a proof fail, not succeed.
+which flag is guessed from their names; a wrong guess makes a proof fail, not succeed. Only such
+registers are let go in which a counterexample shows a difference: what both copies share a solver
+need not look at.
 """
 
 import json
@@ -118,32 +120,47 @@ def _prove(gold: Netlist, mutant: Mutant, folder: Path) -> Proof:
     gate = _read(path)
     _write_cut(gate, folder / f"cut_{mutant.number}.json", "gate")
     live = live_bits([gold, gate])
-    why = ""
-    for held in (False, True):
-        for flagged in (False, True):
-            name = f"miter_{mutant.number}"
-            (folder / f"{name}.v").write_text(_Miter(gold, live, held, flagged).verilog())
-            prove = f"sat -tempinduct -maxsteps {STEPS}" if held else "sat"
-            script = (
-                f"read_json cut_gold.json\nread_json cut_{mutant.number}.json\n"
-                f"read_verilog {name}.v\nhierarchy -top miter\nproc\nflatten\nopt_clean\n"
-                "opt_expr\nopt_merge\nopt_clean\n"
-                f"{prove} -timeout {PATIENCE} -verify -prove differs 0 miter\n"
-            )
-            try:
-                said = run_yosys(script, folder, name)
-            except YosysError as error:
-                why = str(error)
-                continue
-            how = "whatever flags say" if not flagged else "where flags say that they matter"
-            if held:
-                length = max(map(int, re.findall(r"\[induction step (\d+)\]", said)), default=1)
-                how += f", in all states that can be, by induction over {length} cycles"
-            return Proof(True, f"outputs and registers are equal, {how}")
-    return Proof(False, why)
+    freed: frozenset[Key] = frozenset()
+    while True:
+        miter = _Miter(gold, live, False, freed)
+        proven, said = _solve(miter, mutant, folder)
+        more = freed if proven else freed | miter.blamed(said)
+        if more == freed:
+            break
+        freed = more
+    how = "where flags say that they matter" if freed else "whatever flags say"
+    if not proven:
+        proven, said = _solve(_Miter(gold, live, True, freed), mutant, folder)
+        length = max(map(int, re.findall(r"\[induction step (\d+)\]", said)), default=1)
+        how += f", in all states that can be, by induction over {length} cycles"
+    if proven:
+        return Proof(True, f"outputs and registers are equal, {how}")
+    (last,) = said.strip().splitlines()[-1:]
+    return Proof(False, f"no proof was found: {last}")
 
 
-_Flags = list[tuple[bool, Bit]]
+def _solve(miter: "_Miter", mutant: Mutant, folder: Path) -> tuple[bool, str]:
+    """Whether nothing ever differs, and what yosys says."""
+    name = f"miter_{mutant.number}"
+    (folder / f"{name}.v").write_text(miter.verilog())
+    prove = f"sat -tempinduct -maxsteps {STEPS}" if miter.held else "sat -show differences"
+    script = (
+        f"read_json cut_gold.json\nread_json cut_{mutant.number}.json\n"
+        f"read_verilog {name}.v\nhierarchy -top miter\nproc\nflatten\nopt_clean\n"
+        "opt_expr\nopt_merge\nopt_clean\n"
+        f"{prove} -timeout {PATIENCE} -verify -prove differs 0 miter\n"
+    )
+    try:
+        return True, run_yosys(script, folder, name)
+    except YosysError:
+        return False, (folder / f"{name}.txt").read_text(errors="replace")
+
+
+Key = tuple[str, str, int]
+"""A bit of a cell: its name, its port and the number."""
+
+Flag = tuple[bool, Bit]
+"""Whether it must be low, and the bit that it is."""
 
 
 @dataclass(eq=False)
@@ -158,19 +175,20 @@ class _Miter:
         Bits that can matter.
     held
         Whether the state is in registers, rather than free.
-    flagged
-        Whether registers may differ while no flag says that they matter.
+    freed
+        Bits of registers that may differ while no flag says that they matter.
     """
 
     gold: Netlist
-    live: set[tuple[str, str, int]]
+    live: set[Key]
     held: bool
-    flagged: bool
+    freed: frozenset[Key]
 
     def __post_init__(self) -> None:
         self._ports = ["input clk"]
         self._lines: list[str] = []
         self._differ: list[str] = []
+        self._blame: list[tuple[Key, Sequence[Flag]]] = []
         self._wired: dict[str, list[str]] = {"gold": [], "gate": []}
         self._place: dict[Bit, str] = {}
         self._named: dict[str, list[Bit]] = {}
@@ -194,11 +212,23 @@ class _Miter:
         differences = "\n    ".join(
             f"assign differences[{n}] = {each};" for n, each in enumerate(self._differ)
         )
+        ports = [*self._ports, f"output [{len(self._differ) - 1}:0] differences", "output differs"]
         return (
-            f"module miter ({', '.join(self._ports)}, output differs);\n    {body}\n"
-            f"    wire [{len(self._differ) - 1}:0] differences;\n    {differences}\n"
+            f"module miter ({', '.join(ports)});\n    {body}\n    {differences}\n"
             "    assign differs = |differences;\nendmodule\n"
         )
+
+    def blamed(self, said: str) -> set[Key]:
+        """What differs in a counterexample and may be let go, and all with the same flags."""
+        found = re.search(r"\\differences +\S+ +\S+ +([01x]+)", said)
+        bits = reversed(found[1]) if found else ()
+        flags = {tuple(self._blame[n][1]) for n, bit in enumerate(bits) if bit == "1"}
+        return {key for key, own in self._blame if own and tuple(own) in flags}
+
+    def _must_not(self, differ: str, key: Key = ("", "", 0), flags: Sequence[Flag] = ()) -> None:
+        """Add what must not be, and the bit, with its flags, that may be let go instead."""
+        self._differ.append(differ)
+        self._blame.append((key, flags))
 
     def _input(self, name: str, width: int) -> None:
         self._ports.append(f"input [{width - 1}:0] {name}")
@@ -219,7 +249,7 @@ class _Miter:
         self._output(name, width)
         valid = f"{name.removesuffix('payload')}valid"
         mask = f"gold_{valid} && " if name.endswith("__payload") else ""
-        self._differ.append(f"{mask}gold_{name} != gate_{name}")
+        self._must_not(f"{mask}gold_{name} != gate_{name}")
 
     def _register(self, k: int, register: Register) -> None:
         width = len(register.q)
@@ -234,7 +264,8 @@ class _Miter:
         _, then = self._state(k, f"s{k}", register.q, keys, register.names)
         for n, key in enumerate(keys):
             if key in self.live:
-                self._differ.append(f"{then[n]}gold_d{k}[{n}] != gate_d{k}[{n}]")
+                flags = self._flags(register.q[n], register.names[n])
+                self._must_not(f"{then[n]}gold_d{k}[{n}] != gate_d{k}[{n}]", key, flags)
         self._wired["gold"].append(f".q{k}(s{k})")
         self._wired["gate"].append(f".q{k}(t_s{k})")
 
@@ -243,7 +274,7 @@ class _Miter:
         k: int,
         word: str,
         bits: Sequence[Bit],
-        keys: Sequence[tuple[str, str, int]],
+        keys: Sequence[Key],
         names: Sequence[Sequence[tuple[str, int]]],
     ) -> tuple[list[str], list[str]]:
         """A word in the copy with the fault: free where it does not matter.
@@ -255,7 +286,7 @@ class _Miter:
         self._input(f"u_{word}", len(bits))
         parts, now, then = [], [], []
         for n, (bit, key) in enumerate(zip(bits, keys, strict=True)):
-            flags = self._flags(bit, names[n]) if self.flagged else []
+            flags = self._flags(bit, names[n]) if key in self.freed else []
             now.append(" || ".join(f"{'!' * low}s{self._place[flag]}" for low, flag in flags))
             after = " || ".join(f"{'!' * low}gold_d{self._place[flag]}" for low, flag in flags)
             then.append(f"({after}) && " if after else "")
@@ -290,19 +321,19 @@ class _Miter:
             if key not in self.live:
                 continue
             kept = f" || !{gold}RD_EN && !({now[n]})" if now[n] else ""
-            self._differ.append(
+            self._must_not(
                 f"{then[n]}({gold}RD_EN != {gate}RD_EN"
-                f" || {gold}RD_EN && {gold}RD_ADDR != {gate}RD_ADDR{kept})"
+                f" || {gold}RD_EN && {gold}RD_ADDR != {gate}RD_ADDR{kept})",
+                key,
+                self._flags(data[n], names[n]),
             )
             if memory["WR_EN"]:
                 enabled = f"{gold}WR_EN[{n}]"
-                self._differ += [
-                    f"{enabled} != {gate}WR_EN[{n}]",
-                    f"{enabled} && {gold}WR_ADDR != {gate}WR_ADDR",
-                    f"{enabled} && {gold}WR_DATA[{n}] != {gate}WR_DATA[{n}]",
-                ]
+                self._must_not(f"{enabled} != {gate}WR_EN[{n}]")
+                self._must_not(f"{enabled} && {gold}WR_ADDR != {gate}WR_ADDR")
+                self._must_not(f"{enabled} && {gold}WR_DATA[{n}] != {gate}WR_DATA[{n}]")
 
-    def _flags(self, bit: Bit, names: Sequence[tuple[str, int]]) -> _Flags:
+    def _flags(self, bit: Bit, names: Sequence[tuple[str, int]]) -> list[Flag]:
         """Flags of which one must be as it says for a bit to matter; none if it always does."""
         splits = [split for name, _ in names for split in _splits(name)]
         for pattern, templates in _FLAGS:
