@@ -247,9 +247,10 @@ class _Miter:
                 wired.append(f".{name}({name})")
             return
         self._output(name, width)
-        valid = f"{name.removesuffix('payload')}valid"
-        mask = f"gold_{valid} && " if name.endswith("__payload") else ""
-        self._must_not(f"{mask}gold_{name} != gate_{name}")
+        stream, _, part = name.rpartition("__")
+        # Neither is looked at, by who keeps to the handshake, while nothing is offered.
+        mask = {"payload": f"gold_{stream}__valid && ", "ready": f"{stream}__valid && "}
+        self._must_not(f"{mask.get(part, '')}gold_{name} != gate_{name}")
 
     def _register(self, k: int, register: Register) -> None:
         width = len(register.q)
