@@ -7,7 +7,7 @@ from pathlib import Path
 
 from amaranth.lib import wiring
 
-from spikeloom.reference.neuron_fixed import Emission
+from spikeloom.reference.neuron_fixed import Emission, NeuronConfig
 from spikeloom.reference.profile import Accumulation
 from spikeloom.rtl_gen.delay import EventQueue, StepDelay, StepMerge
 from spikeloom.rtl_gen.emit import emit_rtlil
@@ -21,6 +21,7 @@ from spikeloom.rtl_gen.stream import StreamBuffer
 from spikeloom.rtl_gen.synapse import EventList
 from spikeloom.sim.evidence import Evidence, Strength
 from spikeloom.sim.formal.handshakes import accumulators_claim, event_array_claim, merge_claim
+from spikeloom.sim.formal.options import option_neurons
 from spikeloom.sim.formal.planted import (
     UpdateClaim,
     planted_holder,
@@ -138,13 +139,25 @@ def find_planted(
 
 
 def preset_proofs(widths: Iterable[int]) -> Iterator[Proof]:
-    """The proofs of :func:`prove_presets`."""
+    """The proofs that neurons compute what is specified, whatever their parameters are.
+
+    The neurons are those of all profiles, and those with the options that no profile has.
+
+    Parameters
+    ----------
+    widths
+        Bits of the state.
+    """
     for width in widths:
         compared: set[Hashable] = set()
-        for label, config in preset_neurons(width).items():
+        neurons: list[tuple[str, NeuronConfig, str | None]] = [
+            (label, config, None) for label, config in preset_neurons(width).items()
+        ]
+        neurons += [(each.label, each.config, each.fault) for each in option_neurons(width)]
+        for label, config, fault in neurons:
             update = update_of(any_parameters(config))
             what = f"{label}, at {width} bits and with any parameters"
-            for proof in update_proofs(what, update):
+            for proof in update_proofs(what, update, fault):
                 if proof.name.startswith(_COMPARISON):
                     # It has nothing to do with the rest of the update.
                     alike = (config.max_spikes, config.comparison)
@@ -154,7 +167,7 @@ def preset_proofs(widths: Iterable[int]) -> Iterator[Proof]:
                 yield proof
 
 
-def update_proofs(label: str, update: Update) -> Iterator[Proof]:
+def update_proofs(label: str, update: Update, fault: str | None = None) -> Iterator[Proof]:
     """The proofs that a population's neurons compute what is specified.
 
     Parameters
@@ -163,6 +176,8 @@ def update_proofs(label: str, update: Update) -> Iterator[Proof]:
         Whose update it is, for people to read.
     update
         The update.
+    fault
+        The bug to plant, as :func:`~spikeloom.sim.formal.planted.planted_update`'s.
     """
     config = update.config
     claims: dict[str, UpdateClaim] = {"a step is as specified": step_claim}
@@ -177,7 +192,7 @@ def update_proofs(label: str, update: Update) -> Iterator[Proof]:
             claim=partial(claim, update),
             method=Method.COMBINATIONAL,
             # A faulty update is made of a configuration, which has no late biases.
-            twin=None if update.late_bias else planted_update(label, claim, update),
+            twin=None if update.late_bias else planted_update(label, claim, update, fault),
         )
 
 
