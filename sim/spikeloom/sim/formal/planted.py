@@ -83,7 +83,8 @@ def disturbed(m: Module, end: Any, fault: Fault) -> Any:
         case Fault.CHANGED_WAITING:
             m.d.comb += payload.eq(came ^ waited)
         case Fault.CHANGED:
-            m.d.comb += payload.eq(came ^ (number == 1))
+            # The highest bit: the lowest ones of an event are its kind.
+            m.d.comb += payload.eq(came ^ ((number == 1) << (len(came) - 1)))
         case Fault.LOST:
             with m.If(number == 1):
                 m.d.comb += [out.valid.eq(0), end.ready.eq(1)]
