@@ -2,9 +2,11 @@
 
     python benchmarks/proofs.py
 
-The neurons of all profiles at 8, 16 and 24 bits, the streams and queues of four networks that have
-all kinds of components in them, those of the link, and that a network with a loop goes on. Takes
-about an hour on one core; ``--jobs`` runs several at once, ``--only`` those whose name it finds.
+The neurons of all profiles, and those with the options that no profile has, at 8, 16 and 24 bits;
+the streams and queues of four networks that have all kinds of components in them, those of the
+link, and the probes of a network of three populations; and that a network with a loop goes on.
+Takes about an hour on one core; ``--jobs`` runs several at once, ``--only`` those whose name it
+finds.
 
 Writes its part of ``benchmarks/results/signoff.json``.
 """
@@ -32,6 +34,7 @@ from spikeloom.sim.formal.proof import Method, Outcome, Proof, Verdict
 from spikeloom.sim.formal.prove import (
     network_proofs,
     preset_proofs,
+    probes_proof,
     progress_proof,
     stream_proof,
 )
@@ -76,6 +79,23 @@ def least_loop() -> FixedNetwork:
     return network((1,), FixedPopulation(shape=(1,), neurons=config, connections=(heard, own)))
 
 
+def layered() -> FixedNetwork:
+    """Three populations in a row, all of other sizes and widths."""
+    populations, heard = {}, ("in", 2)
+    for name, size, width in (("a", 3, 8), ("b", 4, 6), ("c", 1, 5)):
+        source, before = heard
+        weights = np.arange(before * size).reshape(before, size) % 5 - 2
+        populations[name] = FixedPopulation(
+            shape=(size,),
+            neurons=neurons(size, state=QFormat(word_length=width)),
+            connections=(Connection(source=source, maps=(Dense(weights),)),),
+        )
+        heard = name, size
+    return FixedNetwork(
+        {"in": FixedInput(shape=(2,))}, populations, {"out": "c", "between": "a"}, "proofs"
+    )
+
+
 def all_proofs() -> Iterator[Proof]:
     networks = {
         "gathering": NetworkTop(looped(), 2),
@@ -89,6 +109,7 @@ def all_proofs() -> Iterator[Proof]:
     event = EventLayout(300, 3)
     for part in (EventDecoder(event), EventEncoder(event), FrameReceiver(), FrameSender()):
         yield replace(proof := stream_proof("", part), name=f"{proof.name} (link)")
+    yield probes_proof(NetworkTop(layered(), (2, 1, 1)))
     top = NetworkTop(least_loop(), 1)
     yield progress_proof("a neuron that hears itself", top, within=28, patience=2, depth=40)
     yield from preset_proofs(WIDTHS)
