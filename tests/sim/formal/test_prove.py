@@ -5,7 +5,13 @@ import pytest
 
 from spikeloom.reference.fixed import QFormat
 from spikeloom.reference.maps import Dense
-from spikeloom.reference.network import Connection, FixedInput, FixedNetwork, FixedPopulation
+from spikeloom.reference.network import (
+    Connection,
+    FixedInput,
+    FixedNetwork,
+    FixedPopulation,
+    LateBias,
+)
 from spikeloom.reference.neuron_fixed import NeuronConfig
 from spikeloom.reference.profile import PROFILES
 from spikeloom.rtl_gen.network import NetworkTop
@@ -57,6 +63,20 @@ def test_network(prove, name: str) -> None:
     top = NetworkTop(recurrent_network(), 1)
     (proof,) = (each for each in network_proofs(top) if each.name.startswith(name))
     assert proof.method is Method.INDUCTION
+    check(prove, proof)
+
+
+def test_late_bias(prove) -> None:
+    neurons = NeuronConfig(size=2, state=QFormat(word_length=6), current_width=4, threshold=3)
+    heard = Connection(source="in", maps=(Dense(np.array([[3, -2]])),))
+    late = LateBias(1, np.array([0, 2]))
+    a = FixedPopulation(shape=(2,), neurons=neurons, connections=(heard,), late_bias=(late,))
+    network = FixedNetwork({"in": FixedInput(shape=(1,))}, {"a": a}, {"out": "a"}, "test")
+    proof, *others = network_proofs(NetworkTop(network, 1))
+    assert proof.name == "a step is as specified: population 'a'"
+    assert proof.twin is not None
+    assert proof.twin.name.endswith(": no late biases")
+    assert all(each.twin is not None for each in others)
     check(prove, proof)
 
 

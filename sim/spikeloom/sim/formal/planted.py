@@ -160,12 +160,15 @@ def planted_update(
     claim
         What is claimed of it.
     update
-        The right update, without late biases.
+        The right update.
     fault
         What is wrong, a name of :func:`faulty_neurons`; where it does not show in the claim, or
         ``None``, one of those that do, by the label.
     """
     config = update.config
+    if update.late_bias and claim is step_claim:
+        # A faulty update is made of a configuration, which has no late biases.
+        return _planted_update(f"{label}: no late biases", claim, update, config)
     faults = faulty_neurons(config)
     shown = _shown(claim, config)
     known = [name for name in faults if (name in shown) is (claim is not step_claim)]
@@ -175,9 +178,13 @@ def planted_update(
         known = [_BIAS] if ends else [name for name in faults if name != _BIAS]
     if fault not in known:
         fault = known[zlib.crc32(label.encode()) % len(known)]
+    return _planted_update(f"{label}: {fault}", claim, update, faults[fault])
+
+
+def _planted_update(name: str, claim: UpdateClaim, update: Update, faulty: NeuronConfig) -> Proof:
     return Proof(
-        name=f"{label}: {fault}",
-        claim=partial(claim, update, update_of(faults[fault])),
+        name=name,
+        claim=partial(claim, update, update_of(faulty)),
         method=Method.COMBINATIONAL,
     )
 

@@ -153,8 +153,7 @@ def update_proofs(label: str, update: Update, fault: str | None = None) -> Itera
             name=f"{statement}: {label}",
             claim=partial(claim, update),
             method=Method.COMBINATIONAL,
-            # A faulty update is made of a configuration, which has no late biases.
-            twin=None if update.late_bias else planted_update(label, claim, update, fault),
+            twin=planted_update(label, claim, update, fault),
         )
 
 
