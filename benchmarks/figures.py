@@ -37,8 +37,12 @@ def write_figures(figures: Figures, output: Path) -> None:
     ]
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(json.dumps(entries, indent=2) + "\n", encoding="utf-8")
-    for each in entries:
-        print(f"{each['name']:<28} {each['value']:>12} {each['unit']}")
+    print_figures(figures)
+
+
+def print_figures(figures: Figures) -> None:
+    for name, (unit, value) in figures.items():
+        print(f"{name:<28} {value if isinstance(value, str) else round(value, 4):>12} {unit}")
 
 
 def merge_figures(part: str, figures: Figures, output: Path) -> None:

@@ -14,7 +14,8 @@ _FIELD = re.compile(r"\{([^:}]+):([^}]+)\}")
 _ROWS = (
     (
         "proofs",
-        "neurons of all profiles at 8, 16 and 24 bits, streams, queues and progress are proven",
+        "neurons of all profiles and options at 8, 16 and 24 bits, streams, queues, probes and"
+        " progress are proven",
         "none fails",
         "{proofs.inductive:,.0f} for good, {proofs.bounded:,.0f} up to a bound,"
         " {proofs.failed:,.0f} failed",

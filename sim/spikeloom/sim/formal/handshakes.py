@@ -1,17 +1,19 @@
 """Claims that components keep to the handshake, with what an induction must know of them."""
 
-from amaranth.hdl import Assert, Cat
+from amaranth.hdl import Assert, Cat, Elaboratable
 from amaranth.lib import stream
 
 from spikeloom.rtl_gen.delay import StepMerge
 from spikeloom.rtl_gen.event_neuron import EventNeuronArray
 from spikeloom.rtl_gen.events import EventKind
+from spikeloom.rtl_gen.neuron import NeuronArray
 from spikeloom.rtl_gen.scatter import Accumulators
 from spikeloom.sim.formal.inside import Inside
+from spikeloom.sim.formal.probes import answers_at_once
 from spikeloom.sim.formal.proof import Claim
 from spikeloom.sim.formal.streams import Behind, stream_claim, unchanged
 
-__all__ = ["accumulators_claim", "event_array_claim", "merge_claim"]
+__all__ = ["accumulators_claim", "array_claim", "event_array_claim", "merge_claim"]
 
 
 def accumulators_claim(accumulators: Accumulators, behind: Behind = unchanged) -> Claim:
@@ -30,14 +32,28 @@ def accumulators_claim(accumulators: Accumulators, behind: Behind = unchanged) -
     return claim
 
 
+def array_claim(
+    array: NeuronArray, built: Elaboratable | None = None, behind: Behind = unchanged
+) -> Claim:
+    """A :class:`~spikeloom.rtl_gen.neuron.NeuronArray` holds what it offers, and answers probes.
+
+    An answer is there from the cycle behind a probe on: what asks several arrays relies on it. As
+    :func:`~spikeloom.sim.formal.streams.stream_claim`.
+    """
+    claim = stream_claim(array, built, behind)
+    answers = answers_at_once(claim.module, array.probe_i, array.probe_o)
+    claim.module.d.comb += Assert(answers, "each probe has one answer, at once")
+    return claim
+
+
 def event_array_claim(array: EventNeuronArray, behind: Behind = unchanged) -> Claim:
-    """An :class:`~spikeloom.rtl_gen.event_neuron.EventNeuronArray` holds what it offers.
+    """As :func:`array_claim`, of :class:`~spikeloom.rtl_gen.event_neuron.EventNeuronArray`.
 
     While a probe is answered nothing is read or written. ``behind`` is a fault behind it, to see
     that it is found.
     """
     inside = Inside(array)
-    claim = stream_claim(array, inside.fragment, behind)
+    claim = array_claim(array, inside.fragment, behind)
     stages = ["read", *(name for name, _ in array.stages)]
     busy = Cat(
         inside.signal("clearing"),

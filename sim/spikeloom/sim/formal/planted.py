@@ -10,13 +10,18 @@ from typing import Any
 from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import stream
 
-from spikeloom.reference.fixed import Overflow
+from spikeloom.reference.fixed import Overflow, Rounding
 from spikeloom.reference.neuron_fixed import DecayRule, Emission, NeuronConfig
 from spikeloom.reference.profile import Accumulation, Compared, Comparison, Order, Reset
 from spikeloom.sim.formal.proof import Claim, Method, Proof
 from spikeloom.sim.formal.update import Update, comparison_claim, event_claim, step_claim, update_of
 
 __all__ = [
+    "FLOOR_FAULT",
+    "REFRACTORY_FAULT",
+    "ROUNDING_FAULT",
+    "STATE_FAULT",
+    "SYNAPSE_FAULT",
     "Fault",
     "disturbed",
     "faulty_neurons",
@@ -28,10 +33,13 @@ __all__ = [
 
 UpdateClaim = Callable[[Update, Update | None], Claim]
 
+FLOOR_FAULT = "no floor"
+REFRACTORY_FAULT = "a refractory step too many"
+ROUNDING_FAULT = "another rounding of the state"
+STATE_FAULT = "another overflow of the state"
+SYNAPSE_FAULT = "another overflow of the synaptic current"
 _COMPARISON = "another comparison with the threshold"
 _BIAS = "another bias"
-_STATE = "another overflow of the state"
-_SYNAPSE = "another overflow of the synaptic current"
 
 
 class Fault(enum.Enum):
@@ -75,7 +83,8 @@ def disturbed(m: Module, end: Any, fault: Fault) -> Any:
         case Fault.CHANGED_WAITING:
             m.d.comb += payload.eq(came ^ waited)
         case Fault.CHANGED:
-            m.d.comb += payload.eq(came ^ (number == 1))
+            # The highest bit: the lowest ones of an event are its kind.
+            m.d.comb += payload.eq(came ^ ((number == 1) << (len(came) - 1)))
         case Fault.LOST:
             with m.If(number == 1):
                 m.d.comb += [out.valid.eq(0), end.ready.eq(1)]
@@ -107,11 +116,15 @@ def faulty_neurons(config: NeuronConfig) -> dict[str, NeuronConfig]:
     word = config.state
     wraps = word.overflow is Overflow.WRAP
     overflow = Overflow.SATURATE if wraps else Overflow.WRAP
-    wrong[_STATE] = {"state": replace(word, overflow=overflow)}
-    if config.refractory_steps:
-        wrong["a refractory step too many"] = {"refractory_steps": config.refractory_steps + 1}
+    wrong[STATE_FAULT] = {"state": replace(word, overflow=overflow)}
+    if config.refractory_steps and config.emission is Emission.SPIKES:
+        wrong[REFRACTORY_FAULT] = {"refractory_steps": config.refractory_steps + 1}
     if config.floor is not None:
-        wrong["no floor"] = {"floor": None}
+        wrong[FLOOR_FAULT] = {"floor": None}
+    if config.decay_rule in (DecayRule.MULTIPLIER, DecayRule.SHIFT):
+        floor = word.rounding is Rounding.FLOOR
+        rounding = Rounding.NEAREST_EVEN if floor else Rounding.FLOOR
+        wrong[ROUNDING_FAULT] = {"state": replace(word, rounding=rounding)}
     if config.decay_rule is DecayRule.MULTIPLIER and not config.staged_overflow:
         first = config.order is Order.DECAY_FIRST
         order = Order.INPUT_FIRST if first else Order.DECAY_FIRST
@@ -123,7 +136,7 @@ def faulty_neurons(config: NeuronConfig) -> dict[str, NeuronConfig]:
         wraps = state.overflow is Overflow.WRAP
         overflow = Overflow.SATURATE if wraps else Overflow.WRAP
         synapse = replace(config.synapse, state=replace(state, overflow=overflow))
-        wrong[_SYNAPSE] = {"synapse": synapse}
+        wrong[SYNAPSE_FAULT] = {"synapse": synapse}
     if isinstance(config.bias, int):
         wrong[_BIAS] = {"bias": config.bias + (1 if config.bias <= 0 else -1)}
     at_once = config.accumulation is not Accumulation.SPIKING_EVENT
@@ -135,8 +148,10 @@ def faulty_neurons(config: NeuronConfig) -> dict[str, NeuronConfig]:
     return {name: replace(config, **changes) for name, changes in wrong.items()}
 
 
-def planted_update(label: str, claim: UpdateClaim, update: Update) -> Proof:
-    """The proof of a claim about neurons that are faulty: in one way of many, by the label.
+def planted_update(
+    label: str, claim: UpdateClaim, update: Update, fault: str | None = None
+) -> Proof:
+    """The proof of a claim about neurons that are faulty.
 
     Parameters
     ----------
@@ -145,9 +160,15 @@ def planted_update(label: str, claim: UpdateClaim, update: Update) -> Proof:
     claim
         What is claimed of it.
     update
-        The right update, without late biases.
+        The right update.
+    fault
+        What is wrong, a name of :func:`faulty_neurons`; where it does not show in the claim, or
+        ``None``, one of those that do, by the label.
     """
     config = update.config
+    if update.late_bias and claim is step_claim:
+        # A faulty update is made of a configuration, which has no late biases.
+        return _planted_update(f"{label}: no late biases", claim, update, config)
     faults = faulty_neurons(config)
     shown = _shown(claim, config)
     known = [name for name in faults if (name in shown) is (claim is not step_claim)]
@@ -155,10 +176,15 @@ def planted_update(label: str, claim: UpdateClaim, update: Update) -> Proof:
         # A step ends with the bias as its last event, and where that is 0 with none.
         ends = claim is step_claim and _BIAS in faults
         known = [_BIAS] if ends else [name for name in faults if name != _BIAS]
-    fault = known[zlib.crc32(label.encode()) % len(known)]
+    if fault not in known:
+        fault = known[zlib.crc32(label.encode()) % len(known)]
+    return _planted_update(f"{label}: {fault}", claim, update, faults[fault])
+
+
+def _planted_update(name: str, claim: UpdateClaim, update: Update, faulty: NeuronConfig) -> Proof:
     return Proof(
-        name=f"{label}: {fault}",
-        claim=partial(claim, update, update_of(faults[fault])),
+        name=name,
+        claim=partial(claim, update, update_of(faulty)),
         method=Method.COMBINATIONAL,
     )
 
@@ -167,7 +193,9 @@ def _shown(claim: UpdateClaim, config: NeuronConfig) -> set[str]:
     """Faults that show in the claim about events or comparisons, or else in that about a step."""
     many, synapse = config.max_spikes > 1, config.synapse is not None
     comparisons = {_COMPARISON} if many else set()
-    events = {_SYNAPSE if synapse else _STATE} - ({_STATE} if claim is step_claim else set())
+    events = {SYNAPSE_FAULT if synapse else STATE_FAULT}
+    if claim is step_claim:
+        events -= {STATE_FAULT}
     if claim is comparison_claim:
         return comparisons
     if claim is event_claim:

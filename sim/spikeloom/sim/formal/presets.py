@@ -8,7 +8,7 @@ from spikeloom.reference.neuron_float import FloatNeuron
 from spikeloom.reference.neuron_rounding import quantize_neurons
 from spikeloom.reference.profile import PROFILES, Accumulation, Profile, Reset
 
-__all__ = ["any_parameters", "preset_neurons"]
+__all__ = ["any_parameters", "preset_neurons", "quantized"]
 
 _SPARE = 4
 """Bits by which the current's word is wider than the state's."""
@@ -22,18 +22,22 @@ def preset_neurons(width: int) -> dict[str, NeuronConfig]:
     names: dict[NeuronConfig, list[str]] = {}
     for profile in PROFILES.values():
         for kind, neuron in _kinds(profile):
-            config = quantize_neurons(
-                neuron,
-                1,
-                # A threshold of 1 has two places above it, so that neurons overflow too.
-                scale=2 ** (width - 4),
-                state_width=width,
-                current_width=width + _SPARE,
-            )
-            same = names.setdefault(config, [])
+            same = names.setdefault(quantized(neuron, width), [])
             if profile.name not in "".join(same):
                 same.append(f"{kind} of {profile.name}" if not same else profile.name)
     return {", ".join(same): config for config, same in names.items()}
+
+
+def quantized(neuron: FloatNeuron, width: int) -> NeuronConfig:
+    """One neuron with a threshold of 1, in integers with a state of so many bits."""
+    return quantize_neurons(
+        neuron,
+        1,
+        # A threshold of 1 has two places above it, so that neurons overflow too.
+        scale=2 ** (width - 4),
+        state_width=width,
+        current_width=width + _SPARE,
+    )
 
 
 def _kinds(profile: Profile) -> Iterator[tuple[str, FloatNeuron]]:

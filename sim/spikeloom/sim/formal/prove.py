@@ -1,13 +1,13 @@
 """What is proven of the neurons of all profiles, and of a network."""
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from amaranth.lib import wiring
 
-from spikeloom.reference.neuron_fixed import Emission
+from spikeloom.reference.neuron_fixed import Emission, NeuronConfig
 from spikeloom.reference.profile import Accumulation
 from spikeloom.rtl_gen.delay import EventQueue, StepDelay, StepMerge
 from spikeloom.rtl_gen.emit import emit_rtlil
@@ -15,12 +15,19 @@ from spikeloom.rtl_gen.event_neuron import EventNeuronArray
 from spikeloom.rtl_gen.events import EventLayout
 from spikeloom.rtl_gen.junction import Source
 from spikeloom.rtl_gen.network import NetworkTop
+from spikeloom.rtl_gen.neuron import NeuronArray
 from spikeloom.rtl_gen.scatter import Accumulators
 from spikeloom.rtl_gen.sorter import StepSorter
 from spikeloom.rtl_gen.stream import StreamBuffer
 from spikeloom.rtl_gen.synapse import EventList
 from spikeloom.sim.evidence import Evidence, Strength
-from spikeloom.sim.formal.handshakes import accumulators_claim, event_array_claim, merge_claim
+from spikeloom.sim.formal.handshakes import (
+    accumulators_claim,
+    array_claim,
+    event_array_claim,
+    merge_claim,
+)
+from spikeloom.sim.formal.options import option_neurons
 from spikeloom.sim.formal.planted import (
     UpdateClaim,
     planted_holder,
@@ -29,8 +36,9 @@ from spikeloom.sim.formal.planted import (
     planted_update,
 )
 from spikeloom.sim.formal.presets import any_parameters, preset_neurons
+from spikeloom.sim.formal.probes import probes_claim
 from spikeloom.sim.formal.progress import progress_claim
-from spikeloom.sim.formal.proof import Claim, Method, Proof, Verdict
+from spikeloom.sim.formal.proof import Claim, Method, Proof
 from spikeloom.sim.formal.queues import buffer_claim, queue_claim
 from spikeloom.sim.formal.runner import run_proofs
 from spikeloom.sim.formal.sorter import sorter_claim
@@ -46,12 +54,11 @@ from spikeloom.sim.formal.update import (
 
 __all__ = [
     "STEP_CYCLES",
-    "find_planted",
     "network_proofs",
     "preset_proofs",
+    "probes_proof",
     "progress_proof",
     "prove_network",
-    "prove_presets",
     "stream_proof",
     "update_proofs",
 ]
@@ -71,31 +78,6 @@ _MOST_SORTED = 64
 """Sources up to which sorting is looked at."""
 
 
-def prove_presets(
-    folder: Path,
-    widths: Sequence[int] = (8, 16, 24),
-    *,
-    timeout: float = 600,
-    jobs: int = 1,
-) -> Iterator[Evidence]:
-    """Prove that all profiles' neurons compute what is specified, whatever their parameters are.
-
-    Parameters
-    ----------
-    folder
-        Where files may be written; each proof has a folder in it, with a counterexample if there
-        is one.
-    widths
-        Bits of the state.
-    timeout
-        Seconds after which a proof is given up.
-    jobs
-        How many run at once.
-    """
-    for outcome in run_proofs(preset_proofs(widths), folder, timeout=timeout, jobs=jobs):
-        yield outcome.evidence()
-
-
 def prove_network(
     top: NetworkTop, folder: Path, *, timeout: float = 600, jobs: int = 1
 ) -> Iterator[Evidence]:
@@ -105,46 +87,39 @@ def prove_network(
     ----------
     top
         The network.
-    folder, timeout, jobs
-        As :func:`prove_presets`'.
+    folder
+        Where files may be written; each proof has a folder in it, with a counterexample if there
+        is one.
+    timeout
+        Seconds after which a proof is given up.
+    jobs
+        How many run at once.
     """
     for outcome in run_proofs(network_proofs(top), folder, timeout=timeout, jobs=jobs):
         yield outcome.evidence()
     yield from _omitted(top)
 
 
-def find_planted(
-    proofs: Iterable[Proof], folder: Path, *, timeout: float = 600, jobs: int = 1
-) -> Iterator[Evidence]:
-    """See whether proofs find the bugs that are planted for them.
+def preset_proofs(widths: Iterable[int]) -> Iterator[Proof]:
+    """The proofs that neurons compute what is specified, whatever their parameters are.
+
+    The neurons are those of all profiles, and those with the options that no profile has.
 
     Parameters
     ----------
-    proofs
-        The proofs, such as :func:`network_proofs`; those without a planted bug are passed over.
-    folder, timeout, jobs
-        As :func:`prove_presets`'.
+    widths
+        Bits of the state.
     """
-    twins = (proof.twin for proof in proofs if proof.twin is not None)
-    for outcome in run_proofs(twins, folder, timeout=timeout, jobs=jobs):
-        yield Evidence(
-            group="planted bugs",
-            name=f"a planted bug is found: {outcome.proof.name}",
-            strength=Strength.TESTED,
-            passed=outcome.verdict is Verdict.FAILED,
-            detail=outcome.evidence().detail,
-            seconds=outcome.seconds,
-        )
-
-
-def preset_proofs(widths: Iterable[int]) -> Iterator[Proof]:
-    """The proofs of :func:`prove_presets`."""
     for width in widths:
         compared: set[Hashable] = set()
-        for label, config in preset_neurons(width).items():
+        neurons: list[tuple[str, NeuronConfig, str | None]] = [
+            (label, config, None) for label, config in preset_neurons(width).items()
+        ]
+        neurons += [(each.label, each.config, each.fault) for each in option_neurons(width)]
+        for label, config, fault in neurons:
             update = update_of(any_parameters(config))
             what = f"{label}, at {width} bits and with any parameters"
-            for proof in update_proofs(what, update):
+            for proof in update_proofs(what, update, fault):
                 if proof.name.startswith(_COMPARISON):
                     # It has nothing to do with the rest of the update.
                     alike = (config.max_spikes, config.comparison)
@@ -154,7 +129,7 @@ def preset_proofs(widths: Iterable[int]) -> Iterator[Proof]:
                 yield proof
 
 
-def update_proofs(label: str, update: Update) -> Iterator[Proof]:
+def update_proofs(label: str, update: Update, fault: str | None = None) -> Iterator[Proof]:
     """The proofs that a population's neurons compute what is specified.
 
     Parameters
@@ -163,6 +138,8 @@ def update_proofs(label: str, update: Update) -> Iterator[Proof]:
         Whose update it is, for people to read.
     update
         The update.
+    fault
+        The bug to plant, as :func:`~spikeloom.sim.formal.planted.planted_update`'s.
     """
     config = update.config
     claims: dict[str, UpdateClaim] = {"a step is as specified": step_claim}
@@ -176,13 +153,14 @@ def update_proofs(label: str, update: Update) -> Iterator[Proof]:
             name=f"{statement}: {label}",
             claim=partial(claim, update),
             method=Method.COMBINATIONAL,
-            # A faulty update is made of a configuration, which has no late biases.
-            twin=None if update.late_bias else planted_update(label, claim, update),
+            twin=planted_update(label, claim, update, fault),
         )
 
 
 def network_proofs(top: NetworkTop) -> Iterator[Proof]:
     """The proofs of :func:`prove_network`. Of components that are alike one is looked at."""
+    if len(top.populations) > 1:
+        yield probes_proof(top)
     for name, population in zip(top.network.populations, top.populations, strict=True):
         yield from update_proofs(f"population {name!r}", update_of(population.core.array))
     seen: set[str] = set()
@@ -193,6 +171,19 @@ def network_proofs(top: NetworkTop) -> Iterator[Proof]:
         proof = _holding_proof(path, component, top)
         if proof is not None and _is_new(component, seen, proof.name.partition(":")[0]):
             yield proof
+
+
+def probes_proof(top: NetworkTop) -> Proof:
+    """The proof that a network of several populations answers probes one at a time."""
+    claim = partial(probes_claim, top)
+    return Proof(
+        name="probes are answered one at a time, each by the population that it asks",
+        claim=claim,
+        method=Method.INDUCTION,
+        depth=2,
+        any_memory=True,
+        twin=planted_stream("answers to probes", claim),
+    )
 
 
 def _is_new(component: wiring.Component, seen: set[str], of: str = "") -> bool:
@@ -220,6 +211,8 @@ def stream_proof(path: str, component: wiring.Component) -> Proof:
             claim = partial(accumulators_claim, component)
         case EventNeuronArray():
             claim = partial(event_array_claim, component)
+        case NeuronArray():
+            claim = partial(array_claim, component)
     whose = _whose(path, component)
     return Proof(
         name=f"streams hold what they offer until it is taken: {whose}",
