@@ -193,13 +193,18 @@ def _cycles(top: NetworkTop, scenario: Scenario) -> dict[str, tuple[int, ...]]:
     if top.readout is not None:
         return {}
     timing = predict(top, scenario.inputs, run_fixed(top.network, scenario.inputs))
-    return {top.output_ports[name]: cycles for name, cycles in timing.outputs.items()}
+    # A weight is loaded in each cycle before the first event.
+    first = loading(top).count
+    return {
+        top.output_ports[name]: tuple(first + cycle for cycle in cycles)
+        for name, cycles in timing.outputs.items()
+    }
 
 
 def _length(top: NetworkTop, scenario: Scenario) -> int:
-    """About how many cycles a scenario takes."""
+    """About how many cycles a scenario takes, weights loaded before it."""
     cycles = _cycles(top, scenario)
-    words = vectors(top, scenario, wait=Wait.NEVER, probe=False).count
+    words = loading(top).count + vectors(top, scenario, wait=Wait.NEVER, probe=False).count
     return max([words, *(each[-1] for each in cycles.values())])
 
 
