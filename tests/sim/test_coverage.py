@@ -8,10 +8,13 @@ import pytest
 from tiny_network import tiny_scenario, tiny_top
 
 from spikeloom.reference.scenario import Scenario
+from spikeloom.sim import coverage
 from spikeloom.sim.bins import Bin, golden_bins
 from spikeloom.sim.campaign import Stage, corner_scenarios
 from spikeloom.sim.coverage import Coverage, Point, coverage_evidence, measure_coverage, read_points
 from spikeloom.sim.evidence import Strength
+from spikeloom.sim.playback import MODULE, Played
+from spikeloom.sim.runner import SimulationError
 from spikeloom.sim.vectors import Wait, vectors
 
 
@@ -61,18 +64,18 @@ def test_shares_and_evidence():
     missed = tuple(point for point, count in seen.items() if not count)
     constant = {Point("a.v", 1, "toggle", "t", "k:0->1"): "constant"}
     waits = Bin("a word waits", reached=False, source="hardware")
-    coverage = Coverage(covered, missed, constant, (waits,))
-    assert coverage.share("line") == 50.0
-    assert coverage.share("toggle") == 100.0
+    found = Coverage(covered, missed, constant, (waits,))
+    assert found.share("line") == 50.0
+    assert found.share("toggle") == 100.0
     known = [Bin("full", reached=True), Bin("floor", reached=False, unreachable="none")]
-    line, toggle, bins = coverage_evidence(coverage, known, "seed 1", 1.0)
+    line, toggle, bins = coverage_evidence(found, known, "seed 1", 1.0)
     assert (line.passed, line.strength, line.fails) == (False, Strength.PARTIAL, False)
     assert (toggle.passed, toggle.strength) == (True, Strength.TESTED)
     assert "without 1" in toggle.detail
     assert (bins.passed, bins.strength) == (False, Strength.PARTIAL)
     assert bins.detail.startswith("1 of 2; 1 that this network")
     assert bins.detail.endswith("not reached: a word waits")
-    *_, bins = coverage_evidence(replace(coverage, bins=()), known, "seed 1", 1.0)
+    *_, bins = coverage_evidence(replace(found, bins=()), known, "seed 1", 1.0)
     assert (bins.passed, bins.strength) == (True, Strength.TESTED)
 
 
@@ -99,6 +102,27 @@ def test_what_never_runs_is_missed(simulator, tmp_path):
     reached = {each.name: each.reached for each in rich.bins}
     assert reached["population_0.core.sources.i: a word passes"]
     assert not reached["population_0.core.sources.i: reset while a word is offered"]
+
+
+@pytest.mark.parametrize(("kept", "missing"), [(["toggle"], "line"), (["line"], "toggle")])
+def test_a_design_of_which_nothing_is_counted(kept, missing, monkeypatch, tmp_path):
+    """Not one where all is covered."""
+    top = tiny_top()
+    stage = Stage("stage", vectors(top, tiny_scenario(top), wait=Wait.NEVER, probe=False))
+    points = "".join(_line(7, kind, "x", "t.p", 1) for kind in kept).replace("a.v", f"{MODULE}.v")
+
+    def played(program, stage, folder):
+        (folder / "coverage.dat").write_text("# SystemC::Coverage-3\n" + points)
+        (folder / "play.txt").write_text("")
+        return Played({}, {}, "")
+
+    monkeypatch.setattr(coverage, "build_player", lambda *_: None)
+    monkeypatch.setattr(coverage, "play_stage", played)
+    monkeypatch.setattr(coverage, "constant_bits", lambda *_: set())
+    with pytest.raises(
+        SimulationError, match=f"must count {missing}s of the design, but it counted none"
+    ):
+        measure_coverage(top, [stage], tmp_path)
 
 
 def test_golden_bins():

@@ -54,7 +54,7 @@ class Coverage:
     Attributes
     ----------
     covered, missed
-        Points, without those that are left out.
+        Points, without those that are left out; some of each kind.
     excluded
         Points that are left out, with the reason.
     bins
@@ -70,7 +70,7 @@ class Coverage:
         """Per cent of the points of a kind, ``line`` (branches too) or ``toggle``."""
         covered = sum(_kind(each) == kind for each in self.covered)
         total = covered + sum(_kind(each) == kind for each in self.missed)
-        return 100 * covered / total if total else 100.0
+        return 100 * covered / total
 
     def lines(self) -> Iterator[str]:
         """What was not reached, and what was left out and why."""
@@ -150,7 +150,7 @@ def measure_coverage(
     Raises
     ------
     SimulationError
-        If Verilator is missing, or a stage is not right.
+        If Verilator is missing or counts nothing, or a stage is not right.
     """
     progress("compiling for coverage")
     sources = write_player(top, folder, "coverage")
@@ -182,6 +182,8 @@ def measure_coverage(
         point: why for point in points if (why := _reason(point, constants, memories, lines))
     }
     counted = {point: count for point, count in points.items() if point not in excluded}
+    for kind in GOALS.keys() - set(map(_kind, counted)):
+        raise SimulationError(f"Verilator must count {kind}s of the design, but it counted none")
     return Coverage(
         covered=tuple(point for point, count in counted.items() if count),
         missed=tuple(point for point, count in counted.items() if not count),
