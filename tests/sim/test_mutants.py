@@ -11,6 +11,7 @@ from amaranth.hdl import Module, Signal
 from tiny_network import tiny_scenario, tiny_top
 
 from spikeloom.reference.scenario import Scenario
+from spikeloom.sim import mutants as mutants_module
 from spikeloom.sim import mutation
 from spikeloom.sim.campaign import Stage, campaign
 from spikeloom.sim.equivalence import Proof
@@ -24,6 +25,7 @@ from spikeloom.sim.mutants import (
     write_flat,
 )
 from spikeloom.sim.mutation import Mutation, mutate_network
+from spikeloom.sim.playback import Played
 from spikeloom.sim.runner import SimulationError
 from spikeloom.sim.tools import find_simulators
 from spikeloom.sim.vectors import Wait, vectors
@@ -155,6 +157,35 @@ def test_the_score_leaves_out_what_is_proven():
     assert "NOT KILLED: not proven" in text
     assert "equivalent: equal" in text
     assert "made by spikeloom/x.py:1" in text
+
+
+@pytest.mark.parametrize("passes", [True, False])
+def test_a_crash_is_the_faults_only_where_the_design_without_it_runs(passes, monkeypatch, tmp_path):
+    """Of two faults the first makes no difference, the second crashes; behind it the disk may be
+    full."""
+    top = tiny_top()
+    stage = _weak(top, tiny_scenario(top))
+    started = []
+
+    def play(program, stage, folder, *, arguments, **_):
+        started.extend(arguments)
+        if arguments == ["+mutant=2"] or (started[-2:-1] == ["+mutant=2"] and not passes):
+            raise SimulationError("verilator did not finish")
+        outputs = {name: [f"{word:x}" for word in w] for name, w in stage.vectors.outputs.items()}
+        return Played(outputs, {name: list(range(len(w))) for name, w in outputs.items()}, "")
+
+    monkeypatch.setattr(mutants_module, "_build", lambda *_: None)
+    monkeypatch.setattr(mutants_module, "play_stage", play)
+    if not passes:
+        with pytest.raises(SimulationError, match="did not finish"):
+            kill_mutants(top, _mutants(2), [stage], tmp_path)
+        return
+    run = kill_mutants(top, _mutants(2), [stage], tmp_path)
+    assert started == ["+mutant=0", "+mutant=1", "+mutant=2", "+mutant=0"]
+    assert run.killed == {2: (stage.name, "verilator did not finish")}
+    assert run.crashed == {2}
+    (evidence,) = Mutation(run, {1: Proof(False, "not proven")}, 1, 1.0).evidence()
+    assert "1 are noticed (1 by a crash of the simulation), 0 are" in evidence.detail
 
 
 def _mutants(count):

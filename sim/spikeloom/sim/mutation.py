@@ -72,8 +72,8 @@ class Mutation:
                 strength=Strength.TESTED,
                 passed=self.score >= GOAL,
                 detail=f"{self.score:.2f} %: of {len(self.run.mutants)} faults {killed} are"
-                f" noticed, {equivalent} are proven to make no difference,"
-                f" {len(self.missed)} are neither",
+                f" noticed ({len(self.run.crashed)} by a crash of the simulation), {equivalent}"
+                f" are proven to make no difference, {len(self.missed)} are neither",
                 repeat=f"seed {self.seed}",
                 seconds=self.seconds,
             )
