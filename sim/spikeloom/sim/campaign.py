@@ -137,7 +137,8 @@ def campaign(top: NetworkTop, scenario: Scenario, seed: int = 1) -> list[Stage]:
         *_illegal(top, few, loaded),
         Stage("corners, at full speed", streamed(corners), cycles=_cycles(top, corners)),
         Stage("outputs refused for long", streamed(corners), replace(STALL, seed=seed)),
-        *reset_stages(top, scenario, seed=seed, resets=24),
+        *reset_stages(top, scenario, seed=seed, resets=_resets(top, few)),
+        _reset_reading(top, few, seed),
         Stage("inputs idle", streamed(some), replace(IDLE, seed=seed)),
         Stage("potentials read, idle and refused", asked(few), replace(BOTH, seed=seed)),
         _at_work(top, some, loaded, replace(IDLE, seed=seed)),
@@ -188,6 +189,17 @@ def reset_stages(
     )
 
 
+def _reset_reading(top: NetworkTop, scenario: Scenario, seed: int) -> Stage:
+    """Resets that come while membrane potentials are read, which is soon over in a sample."""
+    first = loading(top) + initially(top)
+    manner = Manner(seed=seed, resets=96, within=8 * first.count)
+    return Stage(
+        "resets while potentials are read",
+        first + _without_restart(top, scenario, Wait.STEP),
+        manner,
+    )
+
+
 def _cycles(top: NetworkTop, scenario: Scenario) -> dict[str, tuple[int, ...]]:
     """When each event must leave each output."""
     if top.readout is not None:
@@ -206,6 +218,11 @@ def _length(top: NetworkTop, scenario: Scenario) -> int:
     cycles = _cycles(top, scenario)
     words = loading(top).count + vectors(top, scenario, wait=Wait.NEVER, probe=False).count
     return max([words, *(each[-1] for each in cycles.values())])
+
+
+def _resets(top: NetworkTop, scenario: Scenario) -> int:
+    """How often a network is reset: the more, the sooner it is through with a scenario."""
+    return max(24, min(96, 24_000 // _length(top, scenario)))
 
 
 def _kinds(top: NetworkTop, port: str, words: Iterable[int]) -> list[int]:
