@@ -329,7 +329,7 @@ def _listed(evidence: Iterable[Evidence], name: str) -> tuple[Evidence, ...]:
 
 def _bin_line(situation: Bin) -> str:
     state = "reached" if situation.reached else "NOT REACHED"
-    if situation.unreachable:
+    if situation.unreachable and not situation.reached:
         state = f"left out: {situation.unreachable}"
     return f"  {situation.name} ({situation.source}): {state}"
 

@@ -23,7 +23,10 @@ from spikeloom.reference.simulate import run_fixed
 from spikeloom.sim.playback import MODULE
 from spikeloom.sim.witness import Happening, Witness
 
-__all__ = ["Bin", "golden_bins", "monitor_verilog"]
+__all__ = ["WAITS", "Bin", "golden_bins", "monitor_verilog"]
+
+WAITS = "a word waits"
+"""What is watched of a stream that is offered a word, and not ready."""
 
 Array = NDArray[Any]
 
@@ -144,7 +147,7 @@ def _happenings(
     for what in Happening:
         if spikes or what not in (Happening.AT, Happening.BELOW):
             why = _impossible(what, config, reached)
-            yield Bin(f"{where}: {what.value}", what in seen and not why, why)
+            yield Bin(f"{where}: {what.value}", what in seen, why)
 
 
 def _impossible(what: Happening, config: NeuronConfig, reached: Reach) -> str:
@@ -189,7 +192,7 @@ def _refractory(
         ends |= bool(((fired[:, : moves.shape[1]] > 0) & moves).any())
     why = "it never spikes, whatever comes in" if silent else ""
     why = why if wait else "it has no refractory steps"
-    return Bin(f"{where}: the refractory steps running out", ends and not why, why)
+    return Bin(f"{where}: the refractory steps running out", bool(wait) and ends, why)
 
 
 _DECLARED = re.compile(
@@ -232,7 +235,7 @@ def monitor_verilog(design: str, path: str) -> tuple[str, list[str]]:
             where = f"{inner}.{stream}" if inner else stream
             valid, ready = f"{place}.{stream}__valid", f"{place}.{stream}__ready"
             watched[f"{where}: a word passes"] = f"!rst && {valid} && {ready}"
-            watched[f"{where}: a word waits"] = f"!rst && {valid} && !{ready}"
+            watched[f"{where}: {WAITS}"] = f"!rst && {valid} && !{ready}"
             watched[f"{where}: reset while a word is offered"] = f"rst && {valid}"
         if {"filled_0", "filled_1"} <= names:
             both = f"{place}.filled_0 && {place}.filled_1"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spikeloom.rtl_gen.network import NetworkTop
-from spikeloom.sim.bins import Bin, monitor_verilog
+from spikeloom.sim.bins import WAITS, Bin, monitor_verilog
 from spikeloom.sim.campaign import Stage, play_stage
 from spikeloom.sim.evidence import Evidence, Strength
 from spikeloom.sim.mutants import FLAT, write_flat
@@ -20,6 +20,8 @@ from spikeloom.sim.yosys import run_yosys
 
 __all__ = ["Coverage", "Point", "measure_coverage", "read_points"]
 
+WHOLE = "whole.json"
+"""File of the flat design."""
 GOALS = {"line": 95.0, "toggle": 90.0}
 """Per cent that must be covered."""
 
@@ -175,6 +177,7 @@ def measure_coverage(
                 points[point] += count
         seen |= {int(k) for k in re.findall(r"^bin (\d+)$", (place / "play.txt").read_text(), re.M)}
     constants = constant_bits(top, folder)
+    never = _never_full(top, folder)
     text = design.read_text()
     memories = set(re.findall(r"^  reg (?:\[\d+:0\] )?(\w+) *\[\d+:\d+\];", text, re.M))
     lines = text.splitlines()
@@ -189,7 +192,8 @@ def measure_coverage(
         missed=tuple(point for point, count in counted.items() if not count),
         excluded=excluded,
         bins=tuple(
-            Bin(name, reached=k in seen, source="hardware") for k, name in enumerate(watched)
+            Bin(name, k in seen, never.get(name, ""), source="hardware")
+            for k, name in enumerate(watched)
         ),
     )
 
@@ -199,7 +203,8 @@ def coverage_evidence(
 ) -> list[Evidence]:
     """What coverage says of a design.
 
-    What the tests do not reach they do not test; that it is wrong nothing says.
+    What the tests do not reach they do not test; that it is wrong nothing says. But what cannot
+    occur must not.
 
     Parameters
     ----------
@@ -213,6 +218,7 @@ def coverage_evidence(
     bins = [*situations, *coverage.bins]
     reachable = [each for each in bins if not each.unreachable]
     missed = [each.name for each in reachable if not each.reached]
+    wrong = [each.name for each in bins if each.reached and each.unreachable]
     found = [
         (
             f"{GOALS[kind]:g} % of {words} of the generated design are reached",
@@ -231,7 +237,7 @@ def coverage_evidence(
             + (f"; not reached: {', '.join(missed)}" if missed else ""),
         )
     )
-    return [
+    evidence = [
         Evidence(
             group="coverage",
             name=name,
@@ -243,6 +249,40 @@ def coverage_evidence(
         )
         for name, passed, detail in found
     ]
+    evidence.append(
+        Evidence(
+            group="coverage",
+            name="no situation that the network cannot be in has occurred",
+            strength=Strength.TESTED,
+            passed=not wrong,
+            detail=", ".join(wrong) if wrong else f"none of {len(bins) - len(reachable)}",
+            repeat=repeat,
+        )
+    )
+    return evidence
+
+
+def _never_full(top: NetworkTop, folder: Path) -> dict[str, str]:
+    """Names of situations that cannot be since a queue is never full, and which queue that is.
+
+    A queue on a way that closes a loop holds all that can be under way there
+    (:func:`~spikeloom.rtl_gen.delay.loop_depth`); whoever sends into it, by whatever name in the
+    flat design, never waits.
+    """
+    flat = json.loads((folder / WHOLE).read_text())["modules"][MODULE]
+    nets: dict[str, list[int]] = {name: each["bits"] for name, each in flat["netnames"].items()}
+    queues = {
+        nets[f"population_{p}.junction.queue_{k}.i__ready"][0]: p
+        for p, population in enumerate(top.populations)
+        for k, source in enumerate(population.sources)
+        if source.loop
+    }
+    return {
+        f"{name.removesuffix('__ready')}: {WAITS}": "the queue of the loop onto population"
+        f" {queues[bits[0]]} holds all that can be under way"
+        for name, bits in nets.items()
+        if name.endswith("__ready") and bits[0] in queues
+    }
 
 
 def constant_bits(top: NetworkTop, folder: Path) -> set[tuple[str, int]]:
@@ -252,8 +292,8 @@ def constant_bits(top: NetworkTop, folder: Path) -> set[tuple[str, int]]:
     """
     write_flat(top, folder)
     # Words of memories are known only where all are the same; the rest is yosys'.
-    run_yosys(f"read_rtlil {FLAT}\nwrite_json whole.json\n", folder, "whole")
-    flat = json.loads((folder / "whole.json").read_text())["modules"][MODULE]
+    run_yosys(f"read_rtlil {FLAT}\nwrite_json {WHOLE}\n", folder, "whole")
+    flat = json.loads((folder / WHOLE).read_text())["modules"][MODULE]
     for cell in flat["cells"].values():
         if cell["type"] == "$dffe":
             cell["type"] = "$dff"

@@ -6,7 +6,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from spikeloom.reference.fixed import Overflow, QFormat
-from spikeloom.reference.neuron_fixed import Emission, NeuronConfig, PerNeuron
+from spikeloom.reference.neuron_fixed import DecayRule, Emission, NeuronConfig, PerNeuron
 from spikeloom.reference.neurons import FixedState, Neurons
 
 __all__ = ["Happening", "Witness"]
@@ -79,5 +79,6 @@ class Witness(Neurons):
         return after
 
     def _decayed(self, config: Any, decay: PerNeuron | Array, value: Array) -> Array:
-        self._note(Happening.LEAK, value < 0)
+        if self.config.decay_rule is not DecayRule.NONE:
+            self._note(Happening.LEAK, value < 0)
         return super()._decayed(config, decay, value)
