@@ -53,6 +53,13 @@ REPORT = Report(
 BROKEN = replace(
     REPORT, evidence=(*EVIDENCE, replace(EVIDENCE[1], passed=False, detail="word 3 is\x01 wrong"))
 )
+PART = Evidence(
+    group="coverage",
+    name="the situations that matter have all occurred",
+    strength=Strength.PARTIAL,
+    passed=False,
+    detail="3 of 4; not reached: a word waits",
+)
 
 
 class Texts(HTMLParser):
@@ -84,6 +91,25 @@ def test_page_of_what_fails() -> None:
     texts = Texts(render_report(BROKEN)).texts
     assert "1 of 4 statements were not shown to hold" in texts
     assert any(text.startswith("These were not: the Verilog equals") for text in texts)
+
+
+def test_what_the_tests_did_not_reach_is_plain_but_no_fault() -> None:
+    report = replace(REPORT, evidence=(*EVIDENCE, PART))
+    assert report.plain()["holds"]
+    assert report.plain()["evidence"][-1]["strength"] == "partial"
+    page = render_report(report)
+    assert 'class="headline warn"' in page
+    texts = Texts(page).texts
+    assert "All 3 statements hold" in texts
+    assert any(f"do not show this: {PART.name}." in text for text in texts)
+    assert any(text.endswith("tested in part") for text in texts)
+    assert PART.detail in texts
+    root = ElementTree.fromstring(junit(report).encode())
+    (case,) = root.iterfind("testsuite[@name='coverage']/testcase")
+    assert case.find("failure") is None
+    assert case.find("skipped").get("message") == PART.detail
+    broken = render_report(replace(BROKEN, evidence=(*BROKEN.evidence, PART)))
+    assert "1 of 4 statements do not hold" in Texts(broken).texts
 
 
 def test_data() -> None:

@@ -1,6 +1,7 @@
 import json
 import shutil
 from collections import Counter
+from dataclasses import replace
 from functools import partial
 from xml.etree import ElementTree
 
@@ -156,6 +157,19 @@ def test_a_tool_that_fails_does_not_hide_the_rest(run, network, tmp_path, monkey
     assert broken["name"] == "all is used"
     assert broken["detail"] == "it said no; all of it is in work/log.txt"
     assert (out / "work" / "log.txt").read_text() == "it said no"
+
+
+def test_what_the_tests_did_not_reach_is_told(run, network, tmp_path, monkeypatch):
+    def partial_coverage(*_):
+        (each,) = next(failing()).run().evidence
+        each = replace(each, group="coverage", strength=Strength.PARTIAL)
+        yield Task("coverage", partial(Finding, (each,), {"coverage.line": ("%", 94.7)}))
+
+    monkeypatch.setattr(verify, "tasks_of", partial_coverage)
+    code, output, _ = run("verify", network, "-o", tmp_path / "out")
+    assert code == 0
+    assert "in part" in output
+    assert "  tested in part: one is two: it is not" in output
 
 
 def test_nothing_is_left_of_what_breaks_off(run, network, tmp_path, monkeypatch):

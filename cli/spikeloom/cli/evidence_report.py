@@ -34,7 +34,8 @@ GROUPS: Mapping[str, tuple[str, str]] = {
     "coverage": (
         "How much of the hardware was used",
         "What a test never uses it cannot test. Lines and bits of the Verilog, and the cases that"
-        " matter in a neuron, are counted while the tests run.",
+        " matter in a neuron, are counted while the tests run. What was not reached was not tested,"
+        " which does not say that it is wrong.",
     ),
     "mutants": (
         "Planted faults",
@@ -56,6 +57,7 @@ _WORDS = {
     Strength.INDUCTIVE: ("proven", "good"),
     Strength.BOUNDED: ("proven up to a bound", "good"),
     Strength.TESTED: ("tested", "good"),
+    Strength.PARTIAL: ("tested in part", "warn"),
     Strength.OMITTED: ("not done", "warn"),
 }
 
@@ -93,11 +95,7 @@ class Report:
     @property
     def failed(self) -> tuple[Evidence, ...]:
         """What does not hold."""
-        return tuple(
-            each
-            for each in self.evidence
-            if not each.passed and each.strength is not Strength.OMITTED
-        )
+        return tuple(each for each in self.evidence if each.fails)
 
     @property
     def groups(self) -> dict[str, list[Evidence]]:
@@ -126,11 +124,11 @@ class Report:
 
 
 def junit(report: Report) -> str:
-    """The report as JUnit XML: a suite for each group, what was not done as skipped."""
+    """The report as JUnit XML: a suite for each group; skipped is what was not done, or in part."""
     root = ElementTree.Element("testsuites", name=f"spikeloom verify {report.level}")
     for name, part in report.groups.items():
         failures = sum(each in report.failed for each in part)
-        skipped = sum(each.strength is Strength.OMITTED for each in part)
+        skipped = sum(each.open for each in part)
         suite = ElementTree.SubElement(
             root,
             "testsuite",
@@ -148,7 +146,7 @@ def junit(report: Report) -> str:
                 name=_xml(each.name),
                 time=f"{each.seconds:.3f}",
             )
-            if each.strength is Strength.OMITTED:
+            if each.open:
                 ElementTree.SubElement(case, "skipped", message=_xml(each.detail))
             elif not each.passed:
                 ElementTree.SubElement(case, "failure", message=_xml(each.detail))
@@ -196,7 +194,8 @@ def render_report(report: Report) -> str:
 def _headline(report: Report) -> Html:
     failed = report.failed
     omitted = [each for each in report.evidence if each.strength is Strength.OMITTED]
-    looked_at = len(report.evidence) - len(omitted)
+    partial = [each for each in report.evidence if each.strength is Strength.PARTIAL]
+    looked_at = len(report.evidence) - len(omitted) - len(partial)
     if failed:
         kind, mark = "bad", "\N{MULTIPLICATION SIGN}"
         words = f"{count(len(failed))} of {count(looked_at)} statements were not shown to hold"
@@ -204,9 +203,12 @@ def _headline(report: Report) -> Html:
         more = f" and {len(failed) - 3} more" if len(failed) > 3 else ""
         text = f"These were not: {rest}{more}."
     else:
-        kind, mark = "good", "\N{CHECK MARK}"
+        kind, mark = "warn" if partial else "good", "\N{CHECK MARK}"
         words = f"All {count(looked_at)} statements hold"
         text = "Nothing was found in which the hardware is not what the golden model says."
+    if partial:
+        names = listing([each.name for each in partial])
+        text += f" The tests do not show this: {names}. Below it says what they did not reach."
     if omitted:
         text += f" {count(len(omitted))} were not looked at; below it says which and why."
     return tag(
@@ -244,7 +246,7 @@ def _group(name: str, part: list[Evidence]) -> Html:
 
 def _verdict(each: Evidence) -> Html:
     words, kind = _WORDS[each.strength]
-    if each.strength is Strength.OMITTED:
+    if each.open:
         mark = "\N{EN DASH}"
     elif each.passed:
         mark = "\N{CHECK MARK}"

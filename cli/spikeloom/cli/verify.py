@@ -241,18 +241,18 @@ def _versions() -> dict[str, str]:
 
 def _print_report(report: Report, folder: Path) -> None:
     for name, part in report.groups.items():
-        done = [each for each in part if each.strength is not Strength.OMITTED]
-        failed = [each for each in done if not each.passed]
-        if not done:
+        done = [each for each in part if not each.open]
+        failed = [each for each in done if each.fails]
+        if all(each.strength is Strength.OMITTED for each in part):
             console.print(f"{name:10} not done: {part[0].detail}", soft_wrap=True)
             continue
-        word = _MARKS[not failed]
+        word = _MARKS[not failed] if done else "[yellow]in part[/]"
         console.print(f"{name:10} {word}, {len(done) - len(failed)} of {len(done)}")
         for each in failed:
             say(f"  {each.name}: {each.detail}")
         for each in part:
-            if each.strength is Strength.OMITTED:
-                say(f"  not done: {each.name}: {each.detail}")
+            if each.open:
+                say(f"  {each.strength.value}: {each.name}: {each.detail}")
     for name, (unit, value) in report.figures.items():
         say(f"{name:28} {value:>10g} {unit}")
     say(f"written: {folder}/report.html, report.json, junit.xml")

@@ -171,15 +171,16 @@ class Neurons:
     ) -> tuple[FixedState, IntArray]:
         v, total = state.v, np.zeros_like(state.v)
         for event in (*events, self._bias):
-            after = self._fit(self.config.state, v + event)
-            if self._floor is not None:
-                after = np.maximum(after, self._floor)
-            after, spikes = self._fire(after, most=1)
-            # An event reaches the neurons to which it adds something.
-            reached = np.asarray(event) != 0
-            v = np.where(reached, after, v)
-            total += np.where(reached, spikes, 0)
+            v, spikes = self._spiking_event(v, np.asarray(event))
+            total += spikes
         return FixedState(v, state.refractory), np.minimum(total, self.config.max_spikes)
+
+    def _spiking_event(self, v: NDArray[Any], event: NDArray[Any]) -> tuple[NDArray[Any], Any]:
+        """What one event, which reaches the neurons to which it adds something, does to them."""
+        after = self._floored(self._fit(self.config.state, v + event))
+        after, spikes = self._fire(after, most=1)
+        reached = event != 0
+        return np.where(reached, after, v), np.where(reached, spikes, 0)
 
     def _membrane(
         self, state: FixedState, current: NDArray[Any], i_syn: NDArray[Any] | None
@@ -199,8 +200,7 @@ class Neurons:
             v = self._integrate(config, self._decay, v, drive)
         if config.compared is Compared.NEW:
             v, spikes = self._fire(v)
-        if self._floor is not None:
-            v = np.maximum(v, self._floor)
+        v = self._floored(v)
         if not config.refractory_steps:
             return FixedState(v, state.refractory, i_syn), spikes
         held = state.refractory > 0
@@ -242,6 +242,9 @@ class Neurons:
         fitted = word.fit(value)
         self.overflows += int(np.count_nonzero(fitted != value))
         return fitted
+
+    def _floored(self, v: NDArray[Any]) -> NDArray[Any]:
+        return v if self._floor is None else np.maximum(v, self._floor)
 
     def _fire(self, v: NDArray[Any], most: int | None = None) -> tuple[NDArray[Any], Any]:
         config, threshold = self.config, self._threshold

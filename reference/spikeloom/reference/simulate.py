@@ -127,13 +127,17 @@ def run_float(
     return run.recording(network.outputs)
 
 
-def run_fixed(network: FixedNetwork, stimulus: Stimulus) -> Recording:
+def run_fixed(
+    network: FixedNetwork, stimulus: Stimulus, *, neurons: Mapping[str, Neurons] | None = None
+) -> Recording:
     """Run the golden model from its initial state, exactly.
 
     Parameters
     ----------
     stimulus
         For one input an array of integers of shape (samples, steps, \\*shape), else one by name.
+    neurons
+        The neurons of each population, for those who watch them; by default new ones.
 
     Raises
     ------
@@ -142,7 +146,7 @@ def run_fixed(network: FixedNetwork, stimulus: Stimulus) -> Recording:
     ValueError
         If its shape or numbers do not fit the network.
     """
-    run = _fixed_run(network, stimulus, _exact_maps(network), keep=True)
+    run = _fixed_run(network, stimulus, _exact_maps(network), keep=True, neurons=neurons)
     return run.recording(network.outputs)
 
 
@@ -304,10 +308,16 @@ class _FloatNeurons:
 class _FixedNeurons:
     """A fixed-point population made ready for a run, with its exact maps."""
 
-    def __init__(self, network: FixedNetwork, name: str, maps: Sequence[_ExactMap]) -> None:
+    def __init__(
+        self,
+        network: FixedNetwork,
+        name: str,
+        maps: Sequence[_ExactMap],
+        neurons: Neurons | None = None,
+    ) -> None:
         self.population: FixedPopulation = network.populations[name]
         config = self.population.neurons
-        self._neurons = Neurons(config)
+        self._neurons = neurons or Neurons(config)
         self.kind = self._neurons.kind
         self.spikes = config.emission is Emission.SPIKES
         self.sent_kind = _count_kind(config.max_spikes) if self.spikes else self.kind
@@ -508,6 +518,7 @@ def _fixed_run(
     maps: Mapping[str, Sequence[_ExactMap]],
     *,
     keep: bool,
+    neurons: Mapping[str, Neurons] | None = None,
 ) -> _Run:
     shapes = {name: each.shape for name, each in network.inputs.items()}
     signals = {
@@ -517,7 +528,7 @@ def _fixed_run(
     return _Run(
         network.populations,
         signals,
-        lambda name: _FixedNeurons(network, name, maps[name]),
+        lambda name: _FixedNeurons(network, name, maps[name], (neurons or {}).get(name)),
         keep=keep,
     )
 

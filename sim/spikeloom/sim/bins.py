@@ -1,7 +1,7 @@
 """Situations that a test of a network must have been in.
 
-What the arithmetic does is read off the golden model's potentials and spikes, all of which are
-compared with the hardware's in the very run. What the streams and queues do is watched in the
+What the arithmetic does is seen in the golden model, whose potentials and spikes are all compared
+with the hardware's in the very run. What the streams and queues do is watched in the
 hardware, by a Verilog module that looks into it while it runs.
 """
 
@@ -14,15 +14,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikeloom.reference.fixed import Overflow
-from spikeloom.reference.maps import Dense, Reshape
-from spikeloom.reference.network import FixedNetwork, FixedPopulation
+from spikeloom.reference.network import FixedNetwork
 from spikeloom.reference.neuron_fixed import DecayRule, Emission, NeuronConfig
-from spikeloom.reference.profile import Compared, Comparison, Reset
+from spikeloom.reference.profile import Accumulation, Comparison
+from spikeloom.reference.reach import Reach, reach
 from spikeloom.reference.scenario import Scenario
 from spikeloom.reference.simulate import run_fixed
 from spikeloom.sim.playback import MODULE
+from spikeloom.sim.witness import Happening, Witness
 
-__all__ = ["Bin", "golden_bins", "monitor_verilog"]
+__all__ = ["WAITS", "Bin", "golden_bins", "monitor_verilog"]
+
+WAITS = "a word waits"
+"""What is watched of a stream that is offered a word, and not ready."""
 
 Array = NDArray[Any]
 
@@ -59,115 +63,136 @@ def golden_bins(network: FixedNetwork, scenarios: Sequence[Scenario]) -> list[Bi
     scenarios
         Those whose potentials have been read from the hardware and were equal.
     """
-    found: dict[str, Bin] = {}
-    for scenario in scenarios:
-        for each in _of(network, scenario):
-            earlier = found.get(each.name)
-            if earlier is None or (each.reached and not earlier.reached):
-                found[each.name] = each
-    return list(found.values())
-
-
-def _of(network: FixedNetwork, scenario: Scenario) -> Iterator[Bin]:
-    recording = run_fixed(network, scenario.inputs)
+    witnesses = {name: Witness(each.neurons) for name, each in network.populations.items()}
+    runs = [run_fixed(network, each.inputs, neurons=witnesses) for each in scenarios]
     heard = {each.source for p in network.populations.values() for each in p.connections}
+    found: list[Bin] = []
     for name, entry in network.inputs.items():
-        counts = np.asarray(scenario.inputs[name]).reshape(*scenario.stimulus.shape[:2], -1)
-        yield from _activity(name, counts, entry.high, heard=name in heard)
+        counts = [_flat(each.inputs[name]) for each in scenarios]
+        found += _activity(name, counts, entry.high, heard=name in heard)
     for name, population in network.populations.items():
-        config = population.neurons
-        v = recording.membrane[name].reshape(*scenario.stimulus.shape[:2], -1)
+        config, reached = population.neurons, reach(network, name)
+        found += _happenings(name, config, witnesses[name].seen, reached)
         if config.emission is not Emission.SPIKES:
-            yield from _arithmetic(name, config, v, np.zeros_like(v))
             continue
-        spikes = recording.spikes[name].reshape(v.shape).astype(np.int64)
-        yield from _arithmetic(name, config, v, spikes)
-        never = _never_spike(network, population)
-        yield from _activity(name, spikes, config.max_spikes, heard=name in heard, never=never)
+        spikes = [_flat(run.spikes[name]) for run in runs]
+        membrane = [_flat(run.membrane[name]) for run in runs]
+        silent = reached.compared[1] < _least_for(1, config)
+        most = 1 if config.accumulation is Accumulation.SPIKING_EVENT else config.max_spikes
+        small = bool((reached.compared[1] < _least_for(most, config)).all())
+        found.append(_refractory(name, config, spikes, membrane, silent=bool(silent.all())))
+        found += _activity(
+            name, spikes, config.max_spikes, heard=name in heard, silent=silent, small=small
+        )
+    return found
+
+
+def _flat(values: Any) -> Array:
+    """Numbers of shape (samples, steps, neurons)."""
+    array = np.asarray(values)
+    return array.reshape(*array.shape[:2], -1).astype(np.int64)
+
+
+def _least_for(spikes: int, config: NeuronConfig) -> Array:
+    """The least potential with so many spikes."""
+    return spikes * np.asarray(config.threshold) + (config.comparison is Comparison.GT)
 
 
 def _activity(
-    where: str, counts: Array, most: int, *, heard: bool, never: int = 0
+    where: str,
+    counts: Sequence[Array],
+    most: int,
+    *,
+    heard: bool,
+    silent: Array | None = None,
+    small: bool = False,
 ) -> Iterator[Bin]:
     """How many send in a step, who, and how much.
 
     A step can be full only where a population hears it: in its list of events.
+
+    Parameters
+    ----------
+    where, counts, most, heard
+        Name, numbers, the most that there can be, and whether a population hears them.
+    silent
+        Which neurons never spike.
+    small
+        Whether no potential is enough for the most.
     """
-    active = (counts != 0).sum(axis=2)
-    size = counts.shape[2]
-    silent = f"{never} of its neurons never spike, whatever comes in" if never else ""
+    steps = np.concatenate([each.reshape(-1, each.shape[2]) for each in counts])
+    active = (steps != 0).sum(axis=1)
+    size = steps.shape[1]
+    never = np.zeros(size, dtype=bool) if silent is None else silent
+
+    def unless(never: Any, words: str) -> str:
+        return f"{words}, whatever comes in" if never else ""
+
     yield Bin(f"{where}: an empty step", bool((active == 0).any()))
     if heard:
-        yield Bin(f"{where}: a full step", bool((active == size).any()), silent)
-    yield Bin(f"{where}: address 0", bool((counts[..., 0] != 0).any()))
-    yield Bin(f"{where}: the last address, {size - 1}", bool((counts[..., -1] != 0).any()))
-    yield Bin(f"{where}: the maximum count, {most}", bool((counts == most).any()))
+        silence = unless(never.any(), f"{int(never.sum())} of its neurons never spike")
+        yield Bin(f"{where}: a full step", bool((active == size).any()), silence)
+    for k, name in ((0, "address 0"), (-1, f"the last address, {size - 1}")):
+        silence = unless(never[k], "this neuron never spikes")
+        yield Bin(f"{where}: {name}", bool((steps[:, k] != 0).any()), silence)
+    few = unless(small, "no potential is enough for so many spikes")
+    yield Bin(f"{where}: the maximum count, {most}", bool((steps == most).any()), few)
 
 
-def _arithmetic(where: str, config: NeuronConfig, v: Array, spikes: Array) -> Iterator[Bin]:
-    threshold = np.asarray(config.threshold)
-    # What was compared, where it can be told from what is left.
-    subtracts = config.reset is Reset.SUBTRACT and config.compared is Compared.NEW
-    before = v + threshold * spikes if subtracts else v
-    wraps = "" if config.state.overflow is Overflow.SATURATE else "its sums wrap"
-    yield Bin(
-        f"{where}: saturation at the top",
-        not wraps and bool((before == config.state.max).any()),
-        wraps,
-    )
-    yield Bin(
-        f"{where}: saturation at the bottom",
-        not wraps and bool((v == config.state.min).any()),
-        wraps,
-    )
-    if config.emission is Emission.SPIKES:
-        unseen = "" if subtracts else "not to be told from what is left behind the reset"
-        exact = (before == threshold) & ((spikes > 0) == (config.comparison is Comparison.GE))
-        yield Bin(f"{where}: the potential exactly at the threshold", bool(exact.any()), unseen)
-        below = (before == threshold - 1) & (spikes == 0)
-        yield Bin(f"{where}: the potential one below the threshold", bool(below.any()), unseen)
-    leaks = "" if config.decay_rule is not DecayRule.NONE else "it has no leak"
-    yield Bin(
-        f"{where}: a leak of a negative potential", not leaks and bool((v[:, :-1] < 0).any()), leaks
-    )
-    no_floor = "" if config.floor is not None else "it has no floor"
-    floor = np.asarray(config.state.min if config.floor is None else config.floor)
-    yield Bin(f"{where}: the floor", not no_floor and bool((v == floor).any()), no_floor)
+def _happenings(
+    where: str, config: NeuronConfig, seen: set[Happening], reached: Reach
+) -> Iterator[Bin]:
+    """What happened to the membrane potentials of a population."""
+    spikes = config.emission is Emission.SPIKES
+    for what in Happening:
+        if spikes or what not in (Happening.AT, Happening.BELOW):
+            why = _impossible(what, config, reached)
+            yield Bin(f"{where}: {what.value}", what in seen, why)
+
+
+def _impossible(what: Happening, config: NeuronConfig, reached: Reach) -> str:
+    """Why something cannot happen to a population, or an empty string."""
+    word = config.state
+    least, most = reached.sums
+    match what:
+        case Happening.TOP | Happening.BOTTOM if word.overflow is not Overflow.SATURATE:
+            return "its sums wrap"
+        case Happening.TOP if (most <= word.max).all():
+            return f"its sums are at most {most.max()}, whatever comes in"
+        case Happening.BOTTOM if (least >= word.min).all():
+            return f"its sums are at least {least.min()}, whatever comes in"
+        case Happening.AT | Happening.BELOW:
+            place = np.asarray(config.threshold) - (what is Happening.BELOW)
+            low, high = reached.compared
+            if ((low > place) | (high < place)).all():
+                return "no potential gets there, whatever comes in"
+        case Happening.LEAK if config.decay_rule is DecayRule.NONE:
+            return "it has no leak"
+        case Happening.LEAK if (reached.decayed[0] >= 0).all():
+            return "its potentials are never negative, whatever comes in"
+        case Happening.FLOOR if config.floor is None:
+            return "it has no floor"
+        case Happening.FLOOR if (reached.unfloored[0] >= np.asarray(config.floor)).all():
+            return "no potential gets below it, whatever comes in"
+    return ""
+
+
+def _refractory(
+    where: str,
+    config: NeuronConfig,
+    spikes: Sequence[Array],
+    membrane: Sequence[Array],
+    *,
+    silent: bool,
+) -> Bin:
     wait = config.refractory_steps
-    over = v[:, wait + 1 :] != v[:, wait:-1]
-    ends = (spikes[:, : over.shape[1]] > 0) & over
-    yield Bin(
-        f"{where}: the refractory steps running out",
-        bool(wait and ends.any()),
-        "" if wait else "it has no refractory steps",
-    )
-
-
-def _never_spike(network: FixedNetwork, population: FixedPopulation) -> int:
-    """How many neurons of a population cannot spike: nothing ever lifts their potential.
-
-    Told only of dense populations without leak and floor whose sources send no negative numbers.
-    """
-    config = population.neurons
-    simple = (
-        config.decay_rule is DecayRule.NONE
-        and config.synapse is None
-        and config.floor is None
-        and config.state.overflow is Overflow.SATURATE
-        and config.reset is Reset.SUBTRACT
-        and not population.late_bias
-    )
-    lift = np.asarray(config.bias) + np.zeros(config.size, dtype=np.int64)
-    for each in population.connections:
-        least, most = network.sent(each.source)
-        if not simple or least < 0 or not each.maps or not isinstance(each.maps[-1], Dense):
-            return 0
-        if not all(isinstance(other, Reshape) for other in each.maps[:-1]):
-            return 0
-        positive = np.maximum(each.maps[-1].weight, 0).sum(axis=0).astype(np.int64)
-        lift = lift + (most * positive << each.shift)
-    below = np.asarray(config.v_init) < np.asarray(config.threshold)
-    return int(np.sum((lift <= 0) & below))
+    ends = False
+    for fired, v in zip(spikes, membrane, strict=True):
+        moves = v[:, wait + 1 :] != v[:, wait:-1]
+        ends |= bool(((fired[:, : moves.shape[1]] > 0) & moves).any())
+    why = "it never spikes, whatever comes in" if silent else ""
+    why = why if wait else "it has no refractory steps"
+    return Bin(f"{where}: the refractory steps running out", bool(wait) and ends, why)
 
 
 _DECLARED = re.compile(
@@ -210,7 +235,7 @@ def monitor_verilog(design: str, path: str) -> tuple[str, list[str]]:
             where = f"{inner}.{stream}" if inner else stream
             valid, ready = f"{place}.{stream}__valid", f"{place}.{stream}__ready"
             watched[f"{where}: a word passes"] = f"!rst && {valid} && {ready}"
-            watched[f"{where}: a word waits"] = f"!rst && {valid} && !{ready}"
+            watched[f"{where}: {WAITS}"] = f"!rst && {valid} && !{ready}"
             watched[f"{where}: reset while a word is offered"] = f"rst && {valid}"
         if {"filled_0", "filled_1"} <= names:
             both = f"{place}.filled_0 && {place}.filled_1"

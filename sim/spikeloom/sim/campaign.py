@@ -137,10 +137,12 @@ def campaign(top: NetworkTop, scenario: Scenario, seed: int = 1) -> list[Stage]:
         *_illegal(top, few, loaded),
         Stage("corners, at full speed", streamed(corners), cycles=_cycles(top, corners)),
         Stage("outputs refused for long", streamed(corners), replace(STALL, seed=seed)),
-        *reset_stages(top, scenario, seed=seed, resets=24),
+        *reset_stages(top, scenario, seed=seed, resets=_resets(top, few)),
+        _reset_reading(top, few, seed),
         Stage("inputs idle", streamed(some), replace(IDLE, seed=seed)),
         Stage("potentials read, idle and refused", asked(few), replace(BOTH, seed=seed)),
         _at_work(top, some, loaded, replace(IDLE, seed=seed)),
+        _at_once(top, few, loaded, rng, replace(BOTH, seed=seed)),
         Stage("corners", asked(corners)),
         Stage("crowds", asked(crowds)),
         Stage("extremes", asked(extremes)),
@@ -161,6 +163,26 @@ def _at_work(top: NetworkTop, scenario: Scenario, loaded: Vectors, manner: Manne
     outputs = {name: words for name, words in played.outputs.items() if name != "probe_o"}
     changed = Vectors(played.stimulus | {"probe_i": asked}, outputs)
     return Stage("potentials read at work", loaded + changed, manner, choices={"probe_o": choices})
+
+
+def _at_once(
+    top: NetworkTop,
+    scenario: Scenario,
+    loaded: Vectors,
+    rng: np.random.Generator,
+    manner: Manner,
+) -> Stage:
+    """All potentials of a step are asked for in any order, without waiting for answers."""
+    played = vectors(top, scenario, wait=Wait.STEP, probe=True)
+    questions, answers = played.stimulus["probe_i"], played.outputs["probe_o"]
+    rows = len(initially(top).outputs["probe_o"])
+    order = [k + row for k in range(0, len(answers), rows) for row in rng.permutation(rows)]
+    asked = [(questions[k - k % rows][0], questions[k][1]) for k in order]
+    changed = Vectors(
+        played.stimulus | {"probe_i": asked},
+        played.outputs | {"probe_o": [answers[k] for k in order]},
+    )
+    return Stage("potentials asked for at once", loaded + changed, manner)
 
 
 def reset_stages(
@@ -188,19 +210,40 @@ def reset_stages(
     )
 
 
+def _reset_reading(top: NetworkTop, scenario: Scenario, seed: int) -> Stage:
+    """Resets that come while membrane potentials are read, which is soon over in a sample."""
+    first = loading(top) + initially(top)
+    manner = Manner(seed=seed, resets=96, within=8 * first.count)
+    return Stage(
+        "resets while potentials are read",
+        first + _without_restart(top, scenario, Wait.STEP),
+        manner,
+    )
+
+
 def _cycles(top: NetworkTop, scenario: Scenario) -> dict[str, tuple[int, ...]]:
     """When each event must leave each output."""
     if top.readout is not None:
         return {}
     timing = predict(top, scenario.inputs, run_fixed(top.network, scenario.inputs))
-    return {top.output_ports[name]: cycles for name, cycles in timing.outputs.items()}
+    # A weight is loaded in each cycle before the first event.
+    first = loading(top).count
+    return {
+        top.output_ports[name]: tuple(first + cycle for cycle in cycles)
+        for name, cycles in timing.outputs.items()
+    }
 
 
 def _length(top: NetworkTop, scenario: Scenario) -> int:
-    """About how many cycles a scenario takes."""
+    """About how many cycles a scenario takes, weights loaded before it."""
     cycles = _cycles(top, scenario)
-    words = vectors(top, scenario, wait=Wait.NEVER, probe=False).count
+    words = loading(top).count + vectors(top, scenario, wait=Wait.NEVER, probe=False).count
     return max([words, *(each[-1] for each in cycles.values())])
+
+
+def _resets(top: NetworkTop, scenario: Scenario) -> int:
+    """How often a network is reset: the more, the sooner it is through with a scenario."""
+    return max(24, min(96, 24_000 // _length(top, scenario)))
 
 
 def _kinds(top: NetworkTop, port: str, words: Iterable[int]) -> list[int]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spikeloom.rtl_gen.network import NetworkTop
-from spikeloom.sim.bins import Bin, monitor_verilog
+from spikeloom.sim.bins import WAITS, Bin, monitor_verilog
 from spikeloom.sim.campaign import Stage, play_stage
 from spikeloom.sim.evidence import Evidence, Strength
 from spikeloom.sim.mutants import FLAT, write_flat
@@ -20,6 +20,8 @@ from spikeloom.sim.yosys import run_yosys
 
 __all__ = ["Coverage", "Point", "measure_coverage", "read_points"]
 
+WHOLE = "whole.json"
+"""File of the flat design."""
 GOALS = {"line": 95.0, "toggle": 90.0}
 """Per cent that must be covered."""
 
@@ -54,7 +56,7 @@ class Coverage:
     Attributes
     ----------
     covered, missed
-        Points, without those that are left out.
+        Points, without those that are left out; some of each kind.
     excluded
         Points that are left out, with the reason.
     bins
@@ -70,7 +72,7 @@ class Coverage:
         """Per cent of the points of a kind, ``line`` (branches too) or ``toggle``."""
         covered = sum(_kind(each) == kind for each in self.covered)
         total = covered + sum(_kind(each) == kind for each in self.missed)
-        return 100 * covered / total if total else 100.0
+        return 100 * covered / total
 
     def lines(self) -> Iterator[str]:
         """What was not reached, and what was left out and why."""
@@ -150,7 +152,7 @@ def measure_coverage(
     Raises
     ------
     SimulationError
-        If Verilator is missing, or a stage is not right.
+        If Verilator is missing or counts nothing, or a stage is not right.
     """
     progress("compiling for coverage")
     sources = write_player(top, folder, "coverage")
@@ -175,6 +177,7 @@ def measure_coverage(
                 points[point] += count
         seen |= {int(k) for k in re.findall(r"^bin (\d+)$", (place / "play.txt").read_text(), re.M)}
     constants = constant_bits(top, folder)
+    never = _never_full(top, folder)
     text = design.read_text()
     memories = set(re.findall(r"^  reg (?:\[\d+:0\] )?(\w+) *\[\d+:\d+\];", text, re.M))
     lines = text.splitlines()
@@ -182,30 +185,104 @@ def measure_coverage(
         point: why for point in points if (why := _reason(point, constants, memories, lines))
     }
     counted = {point: count for point, count in points.items() if point not in excluded}
+    for kind in GOALS.keys() - set(map(_kind, counted)):
+        raise SimulationError(f"Verilator must count {kind}s of the design, but it counted none")
     return Coverage(
         covered=tuple(point for point, count in counted.items() if count),
         missed=tuple(point for point, count in counted.items() if not count),
         excluded=excluded,
         bins=tuple(
-            Bin(name, reached=k in seen, source="hardware") for k, name in enumerate(watched)
+            Bin(name, k in seen, never.get(name, ""), source="hardware")
+            for k, name in enumerate(watched)
         ),
     )
 
 
-def coverage_evidence(coverage: Coverage, seconds: float) -> list[Evidence]:
-    """What coverage says of a design."""
-    return [
-        Evidence(
-            group="coverage",
-            name=f"{GOALS[kind]:g} % of {words} of the generated design are reached",
-            strength=Strength.TESTED,
-            passed=coverage.share(kind) >= GOALS[kind],
-            detail=f"{coverage.share(kind):.2f} %, without"
+def coverage_evidence(
+    coverage: Coverage, situations: Sequence[Bin], repeat: str, seconds: float
+) -> list[Evidence]:
+    """What coverage says of a design.
+
+    What the tests do not reach they do not test; that it is wrong nothing says. But what cannot
+    occur must not.
+
+    Parameters
+    ----------
+    coverage
+        Of the design.
+    situations
+        Those of the golden model.
+    repeat, seconds
+        As of :class:`~spikeloom.sim.evidence.Evidence`.
+    """
+    bins = [*situations, *coverage.bins]
+    reachable = [each for each in bins if not each.unreachable]
+    missed = [each.name for each in reachable if not each.reached]
+    wrong = [each.name for each in bins if each.reached and each.unreachable]
+    found = [
+        (
+            f"{GOALS[kind]:g} % of {words} of the generated design are reached",
+            coverage.share(kind) >= GOALS[kind],
+            f"{coverage.share(kind):.2f} %, without"
             f" {sum(_kind(each) == kind for each in coverage.excluded)} that are constant",
-            seconds=seconds,
         )
         for kind, words in (("line", "lines and branches"), ("toggle", "bits, up and down,"))
     ]
+    found.append(
+        (
+            "the situations that matter have all occurred",
+            not missed,
+            f"{len(reachable) - len(missed)} of {len(reachable)};"
+            f" {len(bins) - len(reachable)} that this network cannot be in are left out"
+            + (f"; not reached: {', '.join(missed)}" if missed else ""),
+        )
+    )
+    evidence = [
+        Evidence(
+            group="coverage",
+            name=name,
+            strength=Strength.TESTED if passed else Strength.PARTIAL,
+            passed=passed,
+            detail=detail,
+            repeat=repeat,
+            seconds=seconds,
+        )
+        for name, passed, detail in found
+    ]
+    evidence.append(
+        Evidence(
+            group="coverage",
+            name="no situation that the network cannot be in has occurred",
+            strength=Strength.TESTED,
+            passed=not wrong,
+            detail=", ".join(wrong) if wrong else f"none of {len(bins) - len(reachable)}",
+            repeat=repeat,
+        )
+    )
+    return evidence
+
+
+def _never_full(top: NetworkTop, folder: Path) -> dict[str, str]:
+    """Names of situations that cannot be since a queue is never full, and which queue that is.
+
+    A queue on a way that closes a loop holds all that can be under way there
+    (:func:`~spikeloom.rtl_gen.delay.loop_depth`); whoever sends into it, by whatever name in the
+    flat design, never waits.
+    """
+    flat = json.loads((folder / WHOLE).read_text())["modules"][MODULE]
+    nets: dict[str, list[int]] = {name: each["bits"] for name, each in flat["netnames"].items()}
+    queues = {
+        nets[f"population_{p}.junction.queue_{k}.i__ready"][0]: p
+        for p, population in enumerate(top.populations)
+        for k, source in enumerate(population.sources)
+        if source.loop
+    }
+    return {
+        f"{name.removesuffix('__ready')}: {WAITS}": "the queue of the loop onto population"
+        f" {queues[bits[0]]} holds all that can be under way"
+        for name, bits in nets.items()
+        if name.endswith("__ready") and bits[0] in queues
+    }
 
 
 def constant_bits(top: NetworkTop, folder: Path) -> set[tuple[str, int]]:
@@ -215,8 +292,8 @@ def constant_bits(top: NetworkTop, folder: Path) -> set[tuple[str, int]]:
     """
     write_flat(top, folder)
     # Words of memories are known only where all are the same; the rest is yosys'.
-    run_yosys(f"read_rtlil {FLAT}\nwrite_json whole.json\n", folder, "whole")
-    flat = json.loads((folder / "whole.json").read_text())["modules"][MODULE]
+    run_yosys(f"read_rtlil {FLAT}\nwrite_json {WHOLE}\n", folder, "whole")
+    flat = json.loads((folder / WHOLE).read_text())["modules"][MODULE]
     for cell in flat["cells"].values():
         if cell["type"] == "$dffe":
             cell["type"] = "$dff"

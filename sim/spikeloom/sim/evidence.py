@@ -15,6 +15,8 @@ class Strength(enum.Enum):
     """For all inputs, and as many cycles as the detail says."""
     TESTED = "tested"
     """For the inputs that were tried."""
+    PARTIAL = "tested in part"
+    """What was tried did not get everywhere; the detail says where not."""
     OMITTED = "not done"
     """The detail says why."""
 
@@ -32,7 +34,8 @@ class Evidence:
     strength
         How much it says.
     passed
-        Whether the statement holds, as far as it was looked at; not of what was not done.
+        Whether the statement holds, as far as it was looked at; not of what was not done, or in
+        part.
     detail
         What was seen, in words: bounds, counts, what a failure looks like.
     repeat
@@ -48,3 +51,13 @@ class Evidence:
     detail: str = ""
     repeat: str = ""
     seconds: float = 0.0
+
+    @property
+    def open(self) -> bool:
+        """Whether it says neither that the statement holds nor that it does not."""
+        return self.strength in (Strength.PARTIAL, Strength.OMITTED)
+
+    @property
+    def fails(self) -> bool:
+        """Whether it says that the statement does not hold."""
+        return not self.passed and not self.open

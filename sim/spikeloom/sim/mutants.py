@@ -17,7 +17,7 @@ import amaranth.back.rtlil as rtlil
 from spikeloom.rtl_gen.emit import describe
 from spikeloom.rtl_gen.network import NetworkTop
 from spikeloom.sim.campaign import Stage, play_stage
-from spikeloom.sim.playback import MODULE, Program, build_player
+from spikeloom.sim.playback import MODULE, Played, Program, build_player
 from spikeloom.sim.player import player_verilog
 from spikeloom.sim.runner import SimulationError
 from spikeloom.sim.yosys import run_yosys
@@ -99,11 +99,14 @@ class MutantRun:
         For the number of each one that was noticed the stage that did, and what it saw.
     seconds
         How long each stage took, by its name.
+    crashed
+        Numbers of those among them that were noticed by nothing but that the simulation crashed.
     """
 
     mutants: tuple[Mutant, ...]
     killed: dict[int, tuple[str, str]]
     seconds: dict[str, float]
+    crashed: frozenset[int] = frozenset()
 
     @property
     def survivors(self) -> tuple[Mutant, ...]:
@@ -183,7 +186,8 @@ def kill_mutants(
 
     A mutant is noticed when a word, or where the stage says so its cycle, is another than it must
     be, when a word changes while it waits, the error flag is wrong, the design stops, takes twice
-    as long as without a fault, or crashes the simulation.
+    as long as without a fault, or crashes the simulation. A crash is only the fault's where the
+    design without it is right just behind it; else something else is wrong, such as a full disk.
 
     Parameters
     ----------
@@ -201,21 +205,20 @@ def kill_mutants(
     Raises
     ------
     SimulationError
-        If Verilator is missing, or the design without a fault is noticed.
+        If Verilator is missing, or the design without a fault is noticed or crashes.
     """
     progress(f"compiling {len(mutants)} mutants")
     program = _build(top, mutants, folder)
     alive = list(mutants)
     killed: dict[int, tuple[str, str]] = {}
     seconds: dict[str, float] = {}
+    crashed: set[int] = set()
     for number, stage in enumerate(stages):
         progress(f"{stage.name}: {len(alive)} mutants")
         start = monotonic()
         place = folder / f"stage_{number}"
         stage.vectors.save(place / "vectors")
-        played = play_stage(program, stage, place, arguments=["+mutant=0"])
-        if difference := stage.difference(played):
-            raise SimulationError(f"without a fault, {stage.name} must be right, but {difference}")
+        played = _faultless(program, stage, place)
         limit = 2 * max(cycles[-1] for cycles in played.cycles.values() if cycles) + 1000
         for mutant in alive:
             try:
@@ -230,12 +233,22 @@ def kill_mutants(
                     )
                 )
             except SimulationError as error:
+                _faultless(program, stage, place)
+                crashed.add(mutant.number)
                 seen = str(error)
             if seen:
                 killed[mutant.number] = (stage.name, seen)
         alive = [each for each in alive if each.number not in killed]
         seconds[stage.name] = monotonic() - start
-    return MutantRun(tuple(mutants), killed, seconds)
+    return MutantRun(tuple(mutants), killed, seconds, frozenset(crashed))
+
+
+def _faultless(program: Program, stage: Stage, folder: Path) -> Played:
+    """What the design without a fault does, which must be right."""
+    played = play_stage(program, stage, folder, arguments=["+mutant=0"])
+    if difference := stage.difference(played):
+        raise SimulationError(f"without a fault, {stage.name} must be right, but {difference}")
+    return played
 
 
 def _build(top: NetworkTop, mutants: Sequence[Mutant], folder: Path) -> Program:

@@ -11,6 +11,7 @@ from spikeloom.sim.campaign import campaign
 from spikeloom.sim.equivalence import Proof, prove_equivalent
 from spikeloom.sim.evidence import Evidence, Strength
 from spikeloom.sim.mutants import Mutant, MutantRun, kill_mutants, sample_mutants, write_flat
+from spikeloom.sim.runner import SimulationError
 
 __all__ = ["GOAL", "Mutation", "mutate_network"]
 
@@ -51,7 +52,7 @@ class Mutation:
     def score(self) -> float:
         """Per cent killed of those that are not proven equivalent."""
         counted = len(self.run.mutants) - len(self.equivalent)
-        return 100 * len(self.run.killed) / counted if counted else 100.0
+        return 100 * len(self.run.killed) / counted
 
     def lines(self) -> Iterator[str]:
         """All survivors: where they are, which lines of the generator made the cell, and why."""
@@ -71,8 +72,8 @@ class Mutation:
                 strength=Strength.TESTED,
                 passed=self.score >= GOAL,
                 detail=f"{self.score:.2f} %: of {len(self.run.mutants)} faults {killed} are"
-                f" noticed, {equivalent} are proven to make no difference,"
-                f" {len(self.missed)} are neither",
+                f" noticed ({len(self.run.crashed)} by a crash of the simulation), {equivalent}"
+                f" are proven to make no difference, {len(self.missed)} are neither",
                 repeat=f"seed {self.seed}",
                 seconds=self.seconds,
             )
@@ -108,11 +109,20 @@ def mutate_network(
     Raises
     ------
     SimulationError
-        If Verilator or yosys is missing, or the design without a fault is noticed.
+        If Verilator or yosys is missing, the design without a fault is noticed, or there is no
+        fault that could be.
     """
     start = monotonic()
     write_flat(top, folder)
     mutants = sample_mutants(folder, count, seed)
+    if not mutants:
+        raise SimulationError("yosys must draw faults of the design, but it drew none")
     run = kill_mutants(top, mutants, campaign(top, scenario, seed), folder, progress)
     proofs = prove_equivalent(run.survivors, folder, progress)
-    return Mutation(run, proofs, seed, monotonic() - start)
+    found = Mutation(run, proofs, seed, monotonic() - start)
+    if len(found.equivalent) == len(mutants):
+        raise SimulationError(
+            f"a fault must make a difference, but all {len(mutants)} are proven to make none; draw"
+            " more"
+        )
+    return found

@@ -68,7 +68,7 @@ module source #(parameter STREAM = 0, WIDTH = 1, NAME = "i") (
     reg have;
     integer file;
     initial begin
-        payload = 0; valid = 0; left = 1; have = 0;
+        payload = 0; word = 0; valid = 0; left = 1; have = 0;
         file = $fopen({{"vectors/", NAME, ".hex"}}, "r");
     end
     always @(posedge clk) if (rst) begin
