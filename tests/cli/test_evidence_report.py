@@ -109,7 +109,7 @@ def test_what_the_tests_did_not_reach_is_plain_but_no_fault() -> None:
     assert case.find("failure") is None
     assert case.find("skipped").get("message") == PART.detail
     broken = render_report(replace(BROKEN, evidence=(*BROKEN.evidence, PART)))
-    assert "1 of 4 statements do not hold" in Texts(broken).texts
+    assert "1 of 4 statements were not shown to hold" in Texts(broken).texts
 
 
 def test_data() -> None:
