@@ -109,7 +109,14 @@ def test_what_the_tests_did_not_reach_is_plain_but_no_fault() -> None:
     assert case.find("failure") is None
     assert case.find("skipped").get("message") == PART.detail
     broken = render_report(replace(BROKEN, evidence=(*BROKEN.evidence, PART)))
-    assert "1 of 4 statements were not shown to hold" in Texts(broken).texts
+    texts = Texts(broken).texts
+    assert "1 of 4 statements were not shown to hold" in texts
+    tiles = {
+        words: texts[k + 1]
+        for k, words in enumerate(texts)
+        if words in ("tested in part", "failed")
+    }
+    assert tiles == {"tested in part": "1", "failed": "1"}
 
 
 def test_data() -> None:

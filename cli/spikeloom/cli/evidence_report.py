@@ -210,7 +210,8 @@ def _headline(report: Report) -> Html:
         names = listing([each.name for each in partial])
         text += f" The tests do not show this: {names}. Below it says what they did not reach."
     if omitted:
-        text += f" {count(len(omitted))} were not looked at; below it says which and why."
+        were = "was" if len(omitted) == 1 else "were"
+        text += f" {count(len(omitted))} {were} not looked at; below it says which and why."
     return tag(
         "div",
         tag("div", mark, class_="mark"),
@@ -220,10 +221,8 @@ def _headline(report: Report) -> Html:
 
 
 def _tiles(evidence: Sequence[Evidence]) -> Html:
-    omitted = Strength.OMITTED
-    found = Counter(each.strength for each in evidence if each.passed or each.strength is omitted)
-    counts = {strength.value: found[strength] for strength in Strength}
-    counts["failed"] = len(evidence) - found.total()
+    found = Counter("failed" if each.fails else each.strength.value for each in evidence)
+    counts = {words: found[words] for words in (*(each.value for each in Strength), "failed")}
     tiles = (
         tag("li", tag("span", words), tag("strong", count(number)))
         for words, number in counts.items()
