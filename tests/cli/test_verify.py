@@ -1,4 +1,5 @@
 import json
+import os
 import shutil
 from collections import Counter
 from dataclasses import replace
@@ -180,6 +181,14 @@ def test_nothing_is_left_of_what_breaks_off(run, network, tmp_path, monkeypatch)
     before = set(tmp_path.iterdir())
     assert run("verify", network, "-o", tmp_path / "out")[0] == 130
     assert set(tmp_path.iterdir()) == before
+
+
+def test_tasks_say_what_they_do(tmp_path):
+    assert levels.newest_words(tmp_path) == ""
+    for age, name in ((2, "one"), (1, "two"), (3, "three")):
+        levels._say(tmp_path / name, f"said by {name}")
+        os.utime(tmp_path / name / "now.txt", (1000 - age, 1000 - age))
+    assert levels.newest_words(tmp_path) == "said by two"
 
 
 @pytest.mark.parametrize("level", Level)

@@ -14,6 +14,7 @@ from spikeloom.boards.netlist import NETLISTS, check_netlist
 from spikeloom.reference.network import FixedNetwork
 from spikeloom.reference.scenario import Scenario
 from spikeloom.rtl_gen.network import NetworkTop
+from spikeloom.rtl_gen.output import write_whole
 from spikeloom.rtl_gen.protection import Protection
 from spikeloom.rtl_gen.weights import WeightStore
 from spikeloom.sim.bins import Bin, golden_bins
@@ -31,8 +32,10 @@ from spikeloom.sim.upset_player import find_compiler
 from spikeloom.sim.upsets import inject
 from spikeloom.sim.yosys import find_yosys
 
-__all__ = ["Finding", "Level", "Source", "Task", "tasks_of"]
+__all__ = ["Finding", "Level", "Source", "Task", "newest_words", "tasks_of"]
 
+_NOW = "now.txt"
+"""File in which a task says what it is doing."""
 GAPS = (0, 40, 128, 220)
 """Of 256 cycles, how many are idle at the input and how many refuse the output, in turn."""
 
@@ -150,6 +153,18 @@ _EFFORTS = {
 }
 
 
+def newest_words(folder: Path) -> str:
+    """What one of the tasks that work in a folder has last said of itself, if one has."""
+    said = max(folder.glob(f"*/{_NOW}"), key=lambda path: path.stat().st_mtime_ns, default=None)
+    return "" if said is None else said.read_text(encoding="utf-8")
+
+
+def _say(folder: Path, words: str) -> None:
+    """Tell who waits what is being done; the task may be on another machine."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_whole(folder / _NOW, words)
+
+
 def tasks_of(
     level: Level, source: Source, scenario: Scenario, seed: int, folder: Path
 ) -> Iterator[Task]:
@@ -264,6 +279,7 @@ def _equality(
     random = list(_random_scenarios(source, scenario, stimuli, seed))
     played[f"random stimuli, {stimuli}"] = random
     for title, parts in played.items():
+        _say(folder, f"{name}: {title}")
         start = monotonic()
         difference, words = "", 0
         for k, part in enumerate(parts):
@@ -309,24 +325,29 @@ def _generator(seed: int, number: int) -> np.random.Generator:
 
 
 def _reset(source: Source, scenario: Scenario, resets: int, seed: int, folder: Path) -> Finding:
-    found = check_reset(source.top(), scenario, folder, resets=resets, seed=seed)
+    say = partial(_say, folder)
+    found = check_reset(source.top(), scenario, folder, resets=resets, seed=seed, progress=say)
     return Finding(tuple(found), {})
 
 
 def _prove(source: Source, folder: Path) -> Finding:
-    found = tuple(prove_network(source.top(), folder))
+    found = []
+    for each in prove_network(source.top(), folder):
+        found.append(each)
+        _say(folder, f"{len(found)} proofs")
     counts = {
         "inductive": sum(each.strength is Strength.INDUCTIVE and each.passed for each in found),
         "bounded": sum(each.strength is Strength.BOUNDED and each.passed for each in found),
         "failed": sum(each.fails for each in found),
     }
-    return Finding(found, {f"proofs.{name}": ("count", n) for name, n in counts.items()})
+    return Finding(tuple(found), {f"proofs.{name}": ("count", n) for name, n in counts.items()})
 
 
 def _coverage(source: Source, scenario: Scenario, seed: int, folder: Path) -> Finding:
     top = source.top()
     start = monotonic()
-    coverage = measure_coverage(top, campaign(top, scenario, seed), folder)
+    stages = campaign(top, scenario, seed)
+    coverage = measure_coverage(top, stages, folder, partial(_say, folder))
     played = [scenario.head(1), *corner_scenarios(top, seed)]
     situations = golden_bins(top.network, played)
     evidence = coverage_evidence(coverage, situations, f"seed {seed}", monotonic() - start)
@@ -353,7 +374,8 @@ def _bin_line(situation: Bin) -> str:
 
 
 def _mutants(source: Source, scenario: Scenario, count: int, seed: int, folder: Path) -> Finding:
-    found = mutate_network(source.top(), scenario, folder, count=count, seed=seed)
+    say = partial(_say, folder)
+    found = mutate_network(source.top(), scenario, folder, count=count, seed=seed, progress=say)
     (folder / "survivors.txt").write_text("\n".join(found.lines()) + "\n", encoding="utf-8")
     figures = {
         "rtl.mutants": ("count", float(len(found.run.mutants))),
@@ -365,7 +387,8 @@ def _mutants(source: Source, scenario: Scenario, count: int, seed: int, folder: 
 
 
 def _upsets(source: Source, scenario: Scenario, count: int, seed: int, folder: Path) -> Finding:
-    found = inject(source.top(), scenario, folder, count=count, seed=seed)
+    say = partial(_say, folder)
+    found = inject(source.top(), scenario, folder, count=count, seed=seed, progress=say)
     return Finding(tuple(found.evidence()), found.figures())
 
 

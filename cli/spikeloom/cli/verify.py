@@ -5,13 +5,17 @@ import json
 import shlex
 import shutil
 import tempfile
-from collections.abc import Iterable, Sequence
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
+
+from rich.progress import Progress, TaskID
 
 from spikeloom.cli.design import UserDesign, random_scenario
 from spikeloom.cli.evidence_report import Report, junit, render_report
@@ -23,7 +27,7 @@ from spikeloom.cli.generate import (
     read_design,
     read_tables,
 )
-from spikeloom.cli.levels import Finding, Level, Source, Task, tasks_of
+from spikeloom.cli.levels import Finding, Level, Source, Task, newest_words, tasks_of
 from spikeloom.cli.options import VectorOptions
 from spikeloom.cli.precision import PrecisionOptions, fixed_data
 from spikeloom.cli.progress import console, print_json, progress, say, task
@@ -127,7 +131,7 @@ def _run_network(arguments: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory(dir=near, prefix=".spikeloom-") as work:
         source = Source.of(top, design.profile)
         tasks = list(tasks_of(level, source, scenario, arguments.seed, Path(work)))
-        findings = _work(arguments, tasks)
+        findings = _work(arguments, tasks, Path(work))
         report = _report(arguments, level, design, top, scenario, findings, Path(work))
         files = {
             "report.html": render_report(report),
@@ -162,19 +166,37 @@ def _scenario(arguments: argparse.Namespace, top: NetworkTop) -> Scenario:
     return Scenario.of(top.network, fixed_data(data, PrecisionOptions(input_fraction=fraction)))
 
 
-def _work(arguments: argparse.Namespace, tasks: Sequence[Task]) -> list[Finding]:
+def _work(arguments: argparse.Namespace, tasks: Sequence[Task], folder: Path) -> list[Finding]:
     """What comes of the tasks, in their order."""
     found: dict[int, Finding] = {}
     with progress(quiet=arguments.json) as bars:
         bar = bars.add_task("verifying", total=len(tasks))
         jobs = arguments.jobs or 1
         runs = [each.run for each in tasks]
-        for place, finding in spread(runs, jobs=jobs, scheduler=arguments.scheduler):
-            found[place] = finding
-            left = [each.title for k, each in enumerate(tasks) if k not in found]
-            words = left[0] if left else "verified"
-            bars.update(bar, completed=len(found), description=words)
+        with _told(bars, bar, folder):
+            for place, finding in spread(runs, jobs=jobs, scheduler=arguments.scheduler):
+                found[place] = finding
+                bars.update(bar, completed=len(found))
+        bars.update(bar, description="verified")
     return [found[place] for place in range(len(tasks))]
+
+
+@contextmanager
+def _told(bars: Progress, bar: TaskID, folder: Path) -> Iterator[None]:
+    """Show what tasks that work in a folder say of themselves."""
+    over = threading.Event()
+
+    def follow() -> None:
+        while not over.wait(1):
+            bars.update(bar, description=newest_words(folder) or "verifying")
+
+    follower = threading.Thread(target=follow, daemon=True)
+    follower.start()
+    try:
+        yield
+    finally:
+        over.set()
+        follower.join()
 
 
 def _report(
