@@ -5,7 +5,7 @@
 The neurons of all profiles, and those with the options that no profile has, at 8, 16 and 24 bits;
 the streams and queues of four networks that have all kinds of components in them, those of the
 link, and the probes of a network of three populations; and that a network with a loop goes on.
-Takes about an hour on one core; ``--jobs`` runs several at once, ``--only`` those whose name it
+Takes half an hour on one core; ``--jobs`` runs several at once, ``--only`` those whose name it
 finds.
 
 Writes its part of ``benchmarks/results/signoff.json``, but not what ``--only`` some have come to.
