@@ -10,9 +10,9 @@ random networks of all profiles in both simulators. ``planted``: bugs in the gol
 hardware and in the testbench. ``verilog``: that it is the same bytes from all Pythons found, with
 two seeds of their hashes.
 
-Writes ``benchmarks/results/signoff.json``, each part with its date and commit, beside it the folder
-``signoff``: the report of the digits network, and what the parts said; and the table of
-``docs/trust.md``. Ends with 1 if a goal is missed.
+Writes ``benchmarks/results/signoff.json``, each part with its date and commit; beside it the folder
+``signoff``, the report of the digits network, and the table of ``docs/trust.md``. Ends with 1 if a
+goal is missed.
 """
 
 import argparse
@@ -34,7 +34,8 @@ from signoff_tables import DOCS, tables
 from spikeloom.cli.digits import load_digits_demo, write_design
 
 OUTPUT = RESULTS / "signoff.json"
-FOLDER = RESULTS / "signoff"
+REPORT = RESULTS / "signoff"
+WORK = CHECKOUT / "build" / "signoff"
 CASES = 1000
 """In each simulator."""
 STIMULI = 4
@@ -61,8 +62,7 @@ PYTHONS = ("python3.11", "python3.12", "python3.13", "python3.14")
 
 def call(part: str, *command: str) -> int:
     """Run a command in the checkout, and keep what it says."""
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    log_path = FOLDER / f"{part}.txt"
+    log_path = WORK / f"{part}.txt"
     print(f"{part}: what it says goes to {log_path.relative_to(CHECKOUT)}", flush=True)
     with log_path.open("w", encoding="utf-8") as log:
         return subprocess.run(command, cwd=CHECKOUT, stdout=log, check=False).returncode
@@ -70,14 +70,13 @@ def call(part: str, *command: str) -> int:
 
 def digits(jobs: int, folder: Path) -> None:
     design = write_design(load_digits_demo(), folder).relative_to(CHECKOUT)
-    report = FOLDER / "digits"
     spikeloom = str(Path(sys.executable).with_name("spikeloom"))
     options = [f"--data={design.with_name('test.npz')}", f"--jobs={jobs}"]
-    output = str(report.relative_to(CHECKOUT))
+    output = str(REPORT.relative_to(CHECKOUT))
     # What it says must be of now.
-    shutil.rmtree(report, ignore_errors=True)
+    shutil.rmtree(REPORT, ignore_errors=True)
     call("digits", spikeloom, "verify", str(design), "--level=signoff", *options, "-o", output)
-    plain = json.loads((report / "report.json").read_text(encoding="utf-8"))
+    plain = json.loads((REPORT / "report.json").read_text(encoding="utf-8"))
     own = ("rtl.", "coverage.")
     figures: Figures = {
         each["name"]: (each["unit"], each["value"])
@@ -188,7 +187,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2, help="at once (%(default)s)")
     args = parser.parse_args()
     for part in args.only:
-        folder = CHECKOUT / "build" / "signoff" / part
+        folder = WORK / part
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         PARTS[part](args.jobs, folder)
