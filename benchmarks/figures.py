@@ -32,7 +32,7 @@ def data_set(name: str, part: str) -> tuple[Array, Array]:
 def write_figures(figures: Figures, output: Path) -> None:
     """Write figures as a list of ``{name, unit, value}``, and print them."""
     entries = [
-        {"name": name, "unit": unit, "value": value if isinstance(value, str) else round(value, 4)}
+        {"name": name, "unit": unit, "value": _rounded(value)}
         for name, (unit, value) in figures.items()
     ]
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -42,12 +42,18 @@ def write_figures(figures: Figures, output: Path) -> None:
 
 def print_figures(figures: Figures) -> None:
     for name, (unit, value) in figures.items():
-        print(f"{name:<28} {value if isinstance(value, str) else round(value, 4):>12} {unit}")
+        print(f"{name:<28} {_rounded(value):>12} {unit}")
+
+
+def _rounded(value: float | str) -> float | str:
+    return value if isinstance(value, str) else round(value, 4)
 
 
 def merge_figures(part: str, figures: Figures, output: Path) -> None:
     """Write the figures of a part among those of others, with the date and the commit."""
-    changed = _git("status", "--porcelain", "--", ".", f":!{RESULTS.relative_to(CHECKOUT)}")
+    # What earlier parts have written is no change of what is measured.
+    written = (f":!{RESULTS.relative_to(CHECKOUT)}", ":!docs")
+    changed = _git("status", "--porcelain", "--", ".", *written)
     stamps: Figures = {
         f"{part}.date": ("date", datetime.now(UTC).date().isoformat()),
         f"{part}.commit": ("commit", _git("rev-parse", "HEAD") + (", changed" if changed else "")),

@@ -60,12 +60,12 @@ NONE = ("digits.failed", "equivalence.mismatches", "proofs.failed", "verilog.dif
 PYTHONS = ("python3.11", "python3.12", "python3.13", "python3.14")
 
 
-def call(part: str, *command: str) -> int:
+def call(part: str, *command: str) -> None:
     """Run a command in the checkout, and keep what it says."""
     log_path = WORK / f"{part}.txt"
     print(f"{part}: what it says goes to {log_path.relative_to(CHECKOUT)}", flush=True)
     with log_path.open("w", encoding="utf-8") as log:
-        return subprocess.run(command, cwd=CHECKOUT, stdout=log, check=False).returncode
+        subprocess.run(command, cwd=CHECKOUT, stdout=log, check=False)
 
 
 def digits(jobs: int, folder: Path) -> None:
@@ -170,8 +170,8 @@ PARTS: dict[str, Callable[[int, Path], None]] = {
 def missed(figures: Figures) -> list[str]:
     """Goals that are missed, in words."""
     least: dict[str, float] = dict(LEAST)
-    for planted in ("planted_bugs", "proofs.planted_bugs"):
-        least[f"{planted}_caught"] = float(figures.get(planted, ("", 1))[1])
+    for bugs in ("planted_bugs", "proofs.planted_bugs"):
+        least[f"{bugs}_caught"] = float(figures.get(bugs, ("", 1))[1])
     most = dict.fromkeys(NONE, 0)
     values = {name: figures[name][1] if name in figures else None for name in least | most}
     return [

@@ -1,7 +1,7 @@
 """What is done to a network on each level of its verification, as independent tasks."""
 
 import enum
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -185,6 +185,7 @@ def tasks_of(
     """
     effort = _EFFORTS[level]
     simulators = find_simulators()
+    tools = simulators["verilator"], find_yosys()
     slow = False
     for name, tool in simulators.items():
         title = f"the Verilog equals the golden model in {name.capitalize()}"
@@ -192,7 +193,7 @@ def tasks_of(
         work = partial(_equality, source, scenario, name, slow, stimuli, seed, folder / name)
         yield _task("equality", title, work, tool)
         slow = slow or tool.found is not None
-    yield from _faults(effort, source, scenario, seed, folder)
+    yield from _faults(effort, source, scenario, seed, folder, tools)
     title = "a reset at any time leaves nothing behind"
     work = partial(_reset, source, scenario, effort.resets, seed, folder / "reset")
     yield _task("reset", title, work, simulators["icarus"])
@@ -206,15 +207,19 @@ def tasks_of(
         if effort.netlists:
             place = folder / f"netlist_{family.name.lower()}"
             work = partial(_netlist, source, scenario, family, place)
-            yield _task("netlists", title, work, simulators["verilator"], find_yosys())
+            yield _task("netlists", title, work, *tools)
         else:
             yield _omitted("netlists", title, _left_out(Level.SIGNOFF))
 
 
 def _faults(
-    effort: _Effort, source: Source, scenario: Scenario, seed: int, folder: Path
+    effort: _Effort,
+    source: Source,
+    scenario: Scenario,
+    seed: int,
+    folder: Path,
+    tools: Sequence[Tool],
 ) -> Iterator[Task]:
-    tools = find_simulators()["verilator"], find_yosys()
     coverage, mutants = "the hardware is used", "planted faults are noticed"
     if effort.mutants:
         work = partial(_mutants, source, scenario, effort.mutants, seed, folder / "mutants")
