@@ -39,7 +39,8 @@ def emit_verilog(component: wiring.Component, name: str, header: tuple[str, ...]
 
     The text depends on the component and on the versions that its header states alone, not on
     machine, folder or hash seed. Processes are resolved before it is written: Icarus runs Yosys'
-    unresolved ``always @*`` blocks wrongly at time 0 when told to read SystemVerilog.
+    unresolved ``always @*`` blocks wrongly at time 0 when told to read SystemVerilog. A value that
+    the generator uses several times is computed once.
 
     Parameters
     ----------
@@ -61,6 +62,8 @@ def emit_verilog(component: wiring.Component, name: str, header: tuple[str, ...]
             emit_rtlil(component, name),
             "rtlil",
             "proc",
+            "opt_expr",
+            "opt_merge",
             "opt_clean",
             "memory_collect",
             "write_verilog",

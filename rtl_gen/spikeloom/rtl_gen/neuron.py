@@ -280,7 +280,7 @@ class NeuronArray(wiring.Component):
             read.en.eq(accept | probe),
         ]
 
-        rests = Signal()
+        rests = Signal() if self.rests else Const(0)
         entered = {
             "valid": accept | rests,
             "rests": rests,

@@ -116,7 +116,7 @@ class EventList(wiring.Component):
                     m.d.sync += [
                         filled[filling].eq(1),
                         empty[filling].eq(level == 0),
-                        last_place[filling].eq(level - 1),
+                        last_place[filling].eq(level[:place_width] - 1),
                         restart[filling].eq(restarting),
                         filling.eq(~filling),
                         level.eq(0),
