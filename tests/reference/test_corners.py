@@ -48,6 +48,19 @@ def test_extremes_reach_both_ends_of_the_words():
     assert second.min() == -256
 
 
+def test_extremes_of_single_neurons():
+    """The first two of the first population get to both ends. The second of the last gets 20 at
+    most, less than its threshold, or a threshold less than both at once; neither ever falls."""
+    network = _stack()
+    stimulus = extreme_stimulus(network, neurons=2)
+    first, second = run_fixed(network, stimulus).membrane.values()
+    assert len(first) == 12
+    assert first.max(axis=(0, 1))[:2].tolist() == [511 - 40] * 2
+    assert first.min(axis=(0, 1))[:2].tolist() == [-512] * 2
+    assert second.max(axis=(0, 1))[:2].tolist() == [255 - 30, 20]
+    assert second.min(axis=(0, 1))[:2].tolist() == [0, 0]
+
+
 def test_the_same_seed_gives_the_same():
     network = _stack()
     for make in (corner_stimulus, extreme_stimulus):

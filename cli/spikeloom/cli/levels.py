@@ -26,7 +26,7 @@ from spikeloom.sim.formal.prove import prove_network
 from spikeloom.sim.formal.tools import find_prover
 from spikeloom.sim.mutation import mutate_network
 from spikeloom.sim.runner import SimulationError
-from spikeloom.sim.tools import Tool, find_simulators
+from spikeloom.sim.tools import Tool, find_simulators, find_solver
 from spikeloom.sim.unknowns import check_reset
 from spikeloom.sim.upset_player import find_compiler
 from spikeloom.sim.upsets import inject
@@ -223,7 +223,7 @@ def _faults(
     coverage, mutants = "the hardware is used", "planted faults are noticed"
     if effort.mutants:
         work = partial(_mutants, source, scenario, effort.mutants, seed, folder / "mutants")
-        yield _task("mutants", mutants, work, *tools)
+        yield _task("mutants", mutants, work, *tools, find_solver())
         work = partial(_coverage, source, scenario, seed, folder / "coverage")
         yield _task("coverage", coverage, work, *tools)
     else:

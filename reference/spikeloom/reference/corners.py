@@ -1,6 +1,6 @@
 """Stimuli that drive a network into its corners, for tests of what ordinary data never does."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ SEARCHED = 24
 PHASES = 4
 CANDIDATES = 64
 ROUNDS = 20
+DRAWN = 512
 ELITE = 8
 DENSITIES = (0.1, 0.5, 0.9)
 
@@ -50,7 +51,7 @@ def corner_stimulus(
 
 
 def extreme_stimulus(
-    network: FixedNetwork, *, most: int = 192, seed: int = 0
+    network: FixedNetwork, *, neurons: int = 0, most: int = 192, seed: int = 0
 ) -> dict[str, IntArray]:
     """Stimuli that drive each population's potentials to both ends of what they can reach.
 
@@ -62,6 +63,8 @@ def extreme_stimulus(
     ----------
     network
         The network.
+    neurons
+        For so many neurons of each population, the first ones, there are two samples more.
     most
         Steps in which an end must be reached; what does not get there goes on for fewer.
     seed
@@ -70,7 +73,7 @@ def extreme_stimulus(
     Returns
     -------
     By the name of each input integers of shape (samples, steps, \\*shape): two samples for each
-    population, all of as many steps.
+    population and for each of these neurons, all of as many steps.
     """
     search = _Search(network, SEARCHED, np.random.default_rng(seed))
     pairs, long = [], SEARCHED
@@ -88,9 +91,23 @@ def extreme_stimulus(
             top = int(heights.argmax())
             long = max(long, top + 1 if top < most - 1 else 0)
             ways.append(found)
-        pairs += [ways, ways[::-1]]
+        for each in ((ways[0], ways[1]), *_drivers(search, name, neurons)):
+            pairs += [each, each[::-1]]
     samples = [np.repeat(np.stack(pair), [long + 2, SEARCHED // 2], axis=0) for pair in pairs]
     return search.values(np.stack(samples))
+
+
+def _drivers(search: "_Search", name: str, neurons: int) -> Iterator[tuple[_Bits, _Bits]]:
+    """For each of the first neurons of a population which sources drive it up, and which down.
+
+    Shown by how its potential goes together with each source, in runs in which they are random.
+    """
+    patterns = search.rng.random((DRAWN, search.size)) < 0.5
+    held = np.repeat(patterns[:, None], search.steps, axis=1)
+    heights = _flat(run_fixed(search.network, search.values(held)).membrane[name])[:, -1, :neurons]
+    pulls = (patterns - patterns.mean(axis=0)).T @ (heights - heights.mean(axis=0))
+    for pull in pulls.T:
+        yield pull > 0, pull < 0
 
 
 def crowd_stimulus(network: FixedNetwork, *, seed: int = 0) -> dict[str, IntArray]:

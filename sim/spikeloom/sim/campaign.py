@@ -43,8 +43,9 @@ class Stage:
         Whether the design must take an event for an illegal one.
     cycles
         For some streams the cycle in which each word must come out.
-    choices
-        For some streams that the vectors say nothing of the words of which each must be one.
+    runs
+        For some streams that the vectors say nothing of: runs of words, each what it is before
+        something happens and what it is behind it, which is once in a run.
     """
 
     name: str
@@ -52,7 +53,7 @@ class Stage:
     manner: Manner = field(default_factory=Manner)
     error: bool = False
     cycles: Mapping[str, Sequence[int]] = field(default_factory=dict)
-    choices: Mapping[str, Sequence[set[int]]] = field(default_factory=dict)
+    runs: Mapping[str, Sequence[tuple[list[int], list[int]]]] = field(default_factory=dict)
 
     def difference(self, played: Played) -> str:
         """The first difference between what came out and what must, or an empty string."""
@@ -62,15 +63,27 @@ class Stage:
             for place, (seen, due) in enumerate(zip(played.cycles[stream], expected, strict=True)):
                 if seen != due:
                     return f"word {place} of {stream} must come in cycle {due}, but came in {seen}"
-        for stream, allowed in self.choices.items():
-            words = played.outputs[stream]
-            if len(words) != len(allowed):
-                return f"{len(allowed)} words of {stream} must come out, not {len(words)}"
-            for place, (word, choice) in enumerate(zip(words, allowed, strict=True)):
-                if not re.fullmatch("[0-9a-f]+", word) or int(word, 16) not in choice:
-                    some = " or ".join(f"{each:x}" for each in sorted(choice))
-                    return f"word {place} of {stream} must be {some}, but is {word}"
+        for stream, runs in self.runs.items():
+            words = [_number(word) for word in played.outputs[stream]]
+            due = sum(len(before) for before, _ in runs)
+            if len(words) != due:
+                return f"{due} words of {stream} must come out, not {len(words)}"
+            place = 0
+            for before, behind in runs:
+                end = place + len(before)
+                allowed = [[*before[:k], *behind[k:]] for k in range(len(before) + 1)]
+                if words[place:end] not in allowed:
+                    return (
+                        f"words {place} to {end - 1} of {stream} must be those before and then"
+                        f" those behind, but are {' '.join(played.outputs[stream][place:end])}"
+                    )
+                place = end
         return ""
+
+
+def _number(word: str) -> int | None:
+    """A word that came out; it may have unknown bits."""
+    return int(word, 16) if re.fullmatch("[0-9a-f]+", word) else None
 
 
 def play_stage(
@@ -92,7 +105,7 @@ def play_stage(
         folder,
         manner,
         error=stage.error,
-        others=list(stage.choices),
+        others=list(stage.runs),
         arguments=arguments,
     )
 
@@ -119,7 +132,10 @@ def campaign(top: NetworkTop, scenario: Scenario, seed: int = 1) -> list[Stage]:
     seed
         Of all chance.
     """
-    corners, crowds, extremes = corner_scenarios(top, seed)
+    corners, crowds, _ = corner_scenarios(top, seed)
+    # Two neurons of each lane.
+    neurons = min(64, 2 * max(each.lanes for each in top.populations))
+    extremes = Scenario.of(top.network, extreme_stimulus(top.network, neurons=neurons, seed=seed))
     loaded = loading(top)
     rng = np.random.default_rng(seed)
     some, few = scenario.head(4), scenario.head(1)
@@ -136,33 +152,59 @@ def campaign(top: NetworkTop, scenario: Scenario, seed: int = 1) -> list[Stage]:
         Stage("samples cut short", loaded + _cut(top, some, rng), replace(BOTH, seed=seed)),
         *_illegal(top, few, loaded),
         Stage("corners, at full speed", streamed(corners), cycles=_cycles(top, corners)),
-        Stage("outputs refused for long", streamed(corners), replace(STALL, seed=seed)),
+        Stage(
+            "outputs refused for long",
+            streamed(corners) + vectors(top, some, wait=Wait.NEVER, probe=False),
+            replace(STALL, seed=seed),
+        ),
         *reset_stages(top, scenario, seed=seed, resets=_resets(top, few)),
         _reset_reading(top, few, seed),
-        Stage("inputs idle", streamed(some), replace(IDLE, seed=seed)),
+        Stage(
+            "inputs idle",
+            streamed(some) + vectors(top, corners, wait=Wait.NEVER, probe=False),
+            replace(IDLE, seed=seed),
+        ),
         Stage("potentials read, idle and refused", asked(few), replace(BOTH, seed=seed)),
         _at_work(top, some, loaded, replace(IDLE, seed=seed)),
+        _at_work(top, some, loaded, replace(STALL, seed=seed)),
         _at_once(top, few, loaded, rng, replace(BOTH, seed=seed)),
         Stage("corners", asked(corners)),
-        Stage("crowds", asked(crowds)),
+        Stage("crowds", asked(crowds) + _in_turn(top, crowds)),
         Stage("extremes", asked(extremes)),
+        Stage("extremes, at full speed", streamed(extremes), cycles=_cycles(top, extremes)),
     ]
 
 
+def _in_turn(top: NetworkTop, scenario: Scenario) -> Vectors:
+    """A step, and the scenario: with an even number of steps before it, what takes turns does it
+    the other way round."""
+    step = {name: each[:1, :1] for name, each in scenario.inputs.items()}
+    first = vectors(top, Scenario.of(top.network, step), wait=Wait.STEP, probe=True)
+    return first + vectors(top, scenario, wait=Wait.STEP, probe=True)
+
+
 def _at_work(top: NetworkTop, scenario: Scenario, loaded: Vectors, manner: Manner) -> Stage:
-    """Potentials are asked for while a step is under way: those before it come, or those behind."""
+    """Potentials are asked for while a step is under way.
+
+    Those before it come, and once one behind it has come, no other of the population.
+    """
     played = vectors(top, scenario, wait=Wait.STEP, probe=True)
-    before = initially(top).outputs["probe_o"]
     behind = played.outputs["probe_o"]
-    rows = len(before)
-    choices = [set(pair) for pair in zip([*before, *behind[:-rows]], behind, strict=True)]
+    rows = sum(each.rows for each in top.populations)
+    before = [*initially(top).outputs["probe_o"], *behind[:-rows]]
+    runs, start = [], 0
+    for _ in range(0, len(behind), rows):
+        for each in top.populations:
+            runs.append((before[start : start + each.rows], behind[start : start + each.rows]))
+            start += each.rows
     questions = played.stimulus["probe_i"]
     # A step is sent when all questions behind the step before have been answered.
     sent = [0, *(after + rows for after, _ in questions[:-rows:rows])]
     asked = [(sent[k // rows] + k % rows, word) for k, (_, word) in enumerate(questions)]
     outputs = {name: words for name, words in played.outputs.items() if name != "probe_o"}
     changed = Vectors(played.stimulus | {"probe_i": asked}, outputs)
-    return Stage("potentials read at work", loaded + changed, manner, choices={"probe_o": choices})
+    name = "potentials read at work" + (", outputs refused for long" if manner.refuse else "")
+    return Stage(name, loaded + changed, manner, runs={"probe_o": runs})
 
 
 def _at_once(

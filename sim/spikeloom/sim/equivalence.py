@@ -1,44 +1,62 @@
 """Proofs that a fault can never be noticed.
 
 Two copies of the logic between the registers, one of them with the fault, are given the same inputs
-and the same state. If in all that can be, what leaves the design and what enters each register and
-memory are the same, no run ever tells the two apart. What is read from a memory may be anything,
-but bits that are the same in all words of one that is never written.
+and the same state, that of power-up or any other for which the proven invariants hold
+(:mod:`~spikeloom.sim.invariants`). If in all of them what leaves the design and what enters each
+register and memory are the same, no run ever tells the two apart. What is read from a memory may be
+anything, but bits that are the same in all words of one that is never written.
 
-Registers whose content does not matter while a flag is low (the payload of a stream that is not
-valid) may hold anything then, in the copy with the fault; they must be the same again when the flag
-is high. Bits from which no way leads to an output do not matter at all. Which registers belong to
-which flag is guessed from their names; a wrong guess makes a proof fail, not succeed. Only such
-registers are let go in which a counterexample shows a difference: what both copies share a solver
-need not look at.
+The states of the two copies need not be the same:
+
+- Bits from which no way leads to an output do not matter at all.
+- Registers whose content does not matter while a flag is low (the payload of a stream that is not
+  valid) may hold anything then, in the copy with the fault; they must be the same again when the
+  flag is high. Which registers belong to which flag is guessed from their names; a wrong guess
+  makes a proof fail, not succeed.
+- A small register may hold other numbers, as that of a counter that counts in another order: the
+  pairs of numbers that there are in the two copies are collected until no step leads to another.
+
+Only such registers are let go in which a counterexample shows a difference.
 """
 
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain, product
 from pathlib import Path
+from typing import TypeAlias
 
-from spikeloom.sim.mutants import FLAT, Mutant
-from spikeloom.sim.netlist import MEMORY_PORTS, Bit, Netlist, Register, live_bits
+from bitwuzla import Kind, Result, Term, TermManager
+
+from spikeloom.sim.invariants import find_invariants, solver
+from spikeloom.sim.mutants import FLAT, Mutant, Proof
+from spikeloom.sim.netlist import MEMORY_PORTS, Bit, Netlist, live_bits
 from spikeloom.sim.playback import MODULE
-from spikeloom.sim.yosys import YosysError, run_yosys
+from spikeloom.sim.terms import TAKE_APART, Terms
+from spikeloom.sim.yosys import run_yosys
 
-__all__ = ["Proof", "prove_equivalent"]
+__all__ = ["prove_equivalent"]
 
-STEPS = 6
-"""Cycles of the induction, at most."""
 PATIENCE = 120
 """Seconds for the proof of one mutant."""
+SEARCH = 600
+"""Seconds for the search for invariants."""
+MANY = 1000
+"""Pairs of numbers, at most."""
+SMALL = 8
+"""Bits of a register whose pairs of numbers are collected, at most."""
 
 _FLAGS = (
     # Names of registers and of what is read from memories, and the flags of which one must be high
-    # for their content to matter; ! is one that must be low. All must be there.
+    # for their content to matter; ! is one that must be low, & joins such that must hold at once.
+    # All must be there.
     (r"total_\d+", ("!begin", "o__valid")),
+    (r"(.+)__payload\.(?:address|count)(?:\..*)?", (r"\1__valid & !\1__payload.kind",)),
     (r"(.+)__payload", (r"\1__valid",)),
     (r"waiting", ("occupied",)),
     (r"found(?:\..*)?|none|flags(?:\..*)?|read__data(?:\$\d+)?", ("found_valid",)),
-    (r"(?:empty|last_place|restart)_(\d+)", (r"filled_\1",)),
+    (r"last_place_(\d+)", (r"filled_\1 & !empty_\1",)),
+    (r"(?:empty|restart)_(\d+)", (r"filled_\1",)),
     (r"(?:count|first)(?:\[.*)?", ("items",)),
     (r"(?:row|base)(?:\..*)?", ("waiting",)),
     (r"row", ("fetched.adds",)),
@@ -51,22 +69,6 @@ _FLAGS = (
     (r"([a-z_]+?(?:_\d)?)_\d+_\w+", (r"\1_valid",)),
     (r"([a-z_]+?(?:_\d)?)_(?!valid)[a-z]+", (r"\1_valid",)),
 )
-
-
-@dataclass(frozen=True)
-class Proof:
-    """What became of the proof of a mutant.
-
-    Attributes
-    ----------
-    equivalent
-        Whether it is proven that it cannot be noticed.
-    how
-        How it was proven, or why not.
-    """
-
-    equivalent: bool
-    how: str
 
 
 def prove_equivalent(
@@ -91,19 +93,21 @@ def prove_equivalent(
     """
     if not mutants:
         return {}
-    script = f"read_rtlil {FLAT}\ndesign -save flat\ndffunmap\nwrite_json gold.json\n"
+    script = f"read_rtlil {FLAT}\ndesign -save flat\n{TAKE_APART}write_json gold.json\n"
     for mutant in mutants:
         script += (
-            f"design -load flat\nmutate {mutant.options}\ndffunmap\n"
+            f"design -load flat\nmutate {mutant.options}\n{TAKE_APART}"
             f"write_json gate_{mutant.number}.json\n"
         )
     run_yosys(script, folder, "gates")
-    gold = _read(folder / "gold.json")
-    _write_cut(gold, folder / "cut_gold.json", "gold")
+    progress("looking for what always holds")
+    gold = _Gold(_read(folder / "gold.json"))
     proofs = {}
     for mutant in mutants:
         progress(f"proving {mutant}")
-        proofs[mutant.number] = _prove(gold, mutant, folder)
+        proofs[mutant.number] = _Relation(
+            gold, _read(folder / f"gate_{mutant.number}.json")
+        ).prove()
     return proofs
 
 
@@ -111,244 +115,352 @@ def _read(path: Path) -> Netlist:
     return Netlist(json.loads(path.read_text())["modules"][MODULE])
 
 
-def _write_cut(netlist: Netlist, path: Path, name: str) -> None:
-    path.write_text(json.dumps({"creator": "", "modules": {name: netlist.cut()}}))
-
-
-def _prove(gold: Netlist, mutant: Mutant, folder: Path) -> Proof:
-    path = folder / f"gate_{mutant.number}.json"
-    gate = _read(path)
-    _write_cut(gate, folder / f"cut_{mutant.number}.json", "gate")
-    live = live_bits([gold, gate])
-    freed: frozenset[Key] = frozenset()
-    while True:
-        miter = _Miter(gold, live, False, freed)
-        proven, said = _solve(miter, mutant, folder)
-        more = freed if proven else freed | miter.blamed(said)
-        if more == freed:
-            break
-        freed = more
-    how = "where flags say that they matter" if freed else "whatever flags say"
-    if not proven:
-        proven, said = _solve(_Miter(gold, live, True, freed), mutant, folder)
-        length = max(map(int, re.findall(r"\[induction step (\d+)\]", said)), default=1)
-        how += f", in all states that can be, by induction over {length} cycles"
-    if proven:
-        return Proof(True, f"outputs and registers are equal, {how}")
-    (last,) = said.strip().splitlines()[-1:]
-    return Proof(False, f"no proof was found: {last}")
-
-
-def _solve(miter: "_Miter", mutant: Mutant, folder: Path) -> tuple[bool, str]:
-    """Whether nothing ever differs, and what yosys says."""
-    name = f"miter_{mutant.number}"
-    (folder / f"{name}.v").write_text(miter.verilog())
-    prove = f"sat -tempinduct -maxsteps {STEPS}" if miter.held else "sat -show differences"
-    script = (
-        f"read_json cut_gold.json\nread_json cut_{mutant.number}.json\n"
-        f"read_verilog {name}.v\nhierarchy -top miter\nproc\nflatten\nopt_clean\n"
-        "opt_expr\nopt_merge\nopt_clean\n"
-        f"{prove} -timeout {PATIENCE} -verify -prove differs 0 miter\n"
-    )
-    try:
-        return True, run_yosys(script, folder, name)
-    except YosysError:
-        return False, (folder / f"{name}.txt").read_text(errors="replace")
-
-
-Key = tuple[str, str, int]
+Key: TypeAlias = tuple[str, str, int]
 """A bit of a cell: its name, its port and the number."""
 
-Flag = tuple[bool, Bit]
-"""Whether it must be low, and the bit that it is."""
+Flags: TypeAlias = tuple[tuple[tuple[bool, Bit], ...], ...]
+"""When a bit matters: where all of one of the groups hold, of bits that must be low (or high)."""
 
 
-@dataclass(eq=False)
-class _Miter:
-    """Both copies side by side.
+class _Gold:
+    """The design without a fault: its words, what it does in a step, and what always holds."""
 
-    Parameters
-    ----------
-    gold
-        The design without the fault.
-    live
-        Bits that can matter.
-    held
-        Whether the state is in registers, rather than free.
-    freed
-        Bits of registers that may differ while no flag says that they matter.
-    """
-
-    gold: Netlist
-    live: set[Key]
-    held: bool
-    freed: frozenset[Key]
-
-    def __post_init__(self) -> None:
-        self._ports = ["input clk"]
-        self._lines: list[str] = []
-        self._differ: list[str] = []
-        self._blame: list[tuple[Key, Sequence[Flag]]] = []
-        self._wired: dict[str, list[str]] = {"gold": [], "gate": []}
-        self._place: dict[Bit, str] = {}
+    def __init__(self, netlist: Netlist) -> None:
+        self.netlist = netlist
+        self.manager = TermManager()
+        ports = netlist.module["ports"]
+        self.inputs = {
+            name: self.free(len(port["bits"]))
+            for name, port in ports.items()
+            if port["direction"] == "input"
+        }
+        self.now = {cell: self.free(len(each.q)) for cell, each in netlist.registers.items()}
+        self.read = {cell: self._read(cell) for cell in netlist.memories}
+        given = [(ports[name]["bits"], term) for name, term in self.inputs.items()]
+        given += [(netlist.registers[cell].q, term) for cell, term in self.now.items()]
+        given += [(netlist.memories[cell]["RD_DATA"], term) for cell, term in self.read.items()]
+        self.terms = Terms(self.manager, netlist, given)
+        self.then = {cell: self.terms.word(r.d) for cell, r in netlist.registers.items()}
+        self._place: dict[Bit, tuple[str, int]] = {}
         self._named: dict[str, list[Bit]] = {}
-        for k, register in enumerate(self.gold.registers.values()):
+        for cell, register in netlist.registers.items():
             for n, (bit, names) in enumerate(zip(register.q, register.names, strict=True)):
-                self._place[bit] = f"{k}[{n}]"
+                self._place[bit] = cell, n
                 for name, _ in names:
                     self._named.setdefault(name, []).append(bit)
-
-    def verilog(self) -> str:
-        """The module ``miter``: its output ``differs`` is high where they do."""
-        for name, port in self.gold.module["ports"].items():
-            self._port(name, len(port["bits"]), port["direction"])
-        for k, register in enumerate(self.gold.registers.values()):
-            self._register(k, register)
-        for k, (cell, memory) in enumerate(self.gold.memories.items()):
-            self._memory(k, cell, memory)
-        copies = [f"{copy} {copy}_copy ({', '.join(each)});" for copy, each in self._wired.items()]
-        body = "\n    ".join([*self._lines, *copies])
-        # One expression of them all is deeper than yosys' stack.
-        differences = "\n    ".join(
-            f"assign differences[{n}] = {each};" for n, each in enumerate(self._differ)
-        )
-        ports = [*self._ports, f"output [{len(self._differ) - 1}:0] differences", "output differs"]
-        return (
-            f"module miter ({', '.join(ports)});\n    {body}\n    {differences}\n"
-            "    assign differs = |differences;\nendmodule\n"
+        self.flags = dict(self._all_flags())
+        _, self.invariants = find_invariants(
+            self.manager, netlist.registers, self.now, self.then, SEARCH
         )
 
-    def blamed(self, said: str) -> set[Key]:
-        """What differs in a counterexample and may be let go, and all with the same flags."""
-        found = re.search(r"\\differences +\S+ +\S+ +([01x]+)", said)
-        bits = reversed(found[1]) if found else ()
-        flags = {tuple(self._blame[n][1]) for n, bit in enumerate(bits) if bit == "1"}
-        return {key for key, own in self._blame if own and tuple(own) in flags}
+    def free(self, width: int) -> Term:
+        """A word that may be anything."""
+        return self.manager.mk_const(self.manager.mk_bv_sort(width))
 
-    def _must_not(self, differ: str, key: Key = ("", "", 0), flags: Sequence[Flag] = ()) -> None:
-        """Add what must not be, and the bit, with its flags, that may be let go instead."""
-        self._differ.append(differ)
-        self._blame.append((key, flags))
+    def term(self, kind: Kind, *terms: Term) -> Term:
+        return self.manager.mk_term(kind, list(terms))
 
-    def _input(self, name: str, width: int) -> None:
-        self._ports.append(f"input [{width - 1}:0] {name}")
+    def bit(self, word: Term, n: int) -> Term:
+        return self.manager.mk_term(Kind.BV_EXTRACT, [word], [n, n])
 
-    def _output(self, name: str, width: int) -> None:
-        """Something that both copies have."""
-        for copy, wired in self._wired.items():
-            self._lines.append(f"wire [{width - 1}:0] {copy}_{name};")
-            wired.append(f".{name}({copy}_{name})")
+    def value(self, width: int, value: int) -> Term:
+        return self.manager.mk_bv_value(self.manager.mk_bv_sort(width), value)
 
-    def _port(self, name: str, width: int, direction: str) -> None:
-        if direction == "input":
-            if name != "clk":
-                self._input(name, width)
-            for wired in self._wired.values():
-                wired.append(f".{name}({name})")
-            return
-        self._output(name, width)
-        stream, _, part = name.rpartition("__")
-        # Neither is looked at, by who keeps to the handshake, while nothing is offered.
-        mask = {"payload": f"gold_{stream}__valid && ", "ready": f"{stream}__valid && "}
-        self._must_not(f"{mask.get(part, '')}gold_{name} != gate_{name}")
+    def is_set(self, bit: Term) -> Term:
+        return self.term(Kind.EQUAL, bit, self.value(1, 1))
 
-    def _register(self, k: int, register: Register) -> None:
-        width = len(register.q)
-        self._output(f"d{k}", width)
-        if self.held:
-            start = "" if "x" in register.init else f" = {width}'b{register.init}"
-            self._lines.append(f"reg [{width - 1}:0] s{k}{start};")
-            self._lines.append(f"always @(posedge clk) s{k} <= gold_d{k};")
-        else:
-            self._input(f"s{k}", width)
-        keys = [(register.cell, "Q", n) for n in range(width)]
-        _, then = self._state(k, f"s{k}", register.q, keys, register.names)
-        for n, key in enumerate(keys):
-            if key in self.live:
-                flags = self._flags(register.q[n], register.names[n])
-                self._must_not(f"{then[n]}gold_d{k}[{n}] != gate_d{k}[{n}]", key, flags)
-        self._wired["gold"].append(f".q{k}(s{k})")
-        self._wired["gate"].append(f".q{k}(t_s{k})")
+    def joined(self, kind: Kind, terms: Sequence[Term]) -> Term:
+        return terms[0] if len(terms) == 1 else self.term(kind, *terms)
 
-    def _state(
-        self,
-        k: int,
-        word: str,
-        bits: Sequence[Bit],
-        keys: Sequence[Key],
-        names: Sequence[Sequence[tuple[str, int]]],
-    ) -> tuple[list[str], list[str]]:
-        """A word in the copy with the fault: free where it does not matter.
+    def word(self, bits: Sequence[Term]) -> Term:
+        """A word of bits, the lowest first."""
+        return self.joined(Kind.BV_CONCAT, bits[::-1])
 
-        Returns
-        -------
-        For each bit the flags of this cycle as a condition, and those of the next before an and.
-        """
-        self._input(f"u_{word}", len(bits))
-        parts, now, then = [], [], []
-        for n, (bit, key) in enumerate(zip(bits, keys, strict=True)):
-            flags = self._flags(bit, names[n]) if key in self.freed else []
-            now.append(" || ".join(f"{'!' * low}s{self._place[flag]}" for low, flag in flags))
-            after = " || ".join(f"{'!' * low}gold_d{self._place[flag]}" for low, flag in flags)
-            then.append(f"({after}) && " if after else "")
-            if key not in self.live:
-                parts.append(f"u_{word}[{n}]")
-            elif flags:
-                parts.append(f"({now[n]}) ? {word}[{n}] : u_{word}[{n}]")
-            else:
-                parts.append(f"{word}[{n}]")
-        joined = ", ".join(reversed(parts))
-        self._lines.append(f"wire [{len(bits) - 1}:0] t_{word} = {{{joined}}};")
-        return now, then
+    def matters(self, flags: Flags, words: Mapping[str, Term]) -> Term:
+        """Whether flags, of the state in the given words, say that a bit matters."""
+        groups = []
+        for group in flags:
+            each = [
+                self.term(
+                    Kind.EQUAL,
+                    self.bit(words[self._place[bit][0]], self._place[bit][1]),
+                    self.value(1, int(not low)),
+                )
+                for low, bit in group
+            ]
+            groups.append(self.joined(Kind.AND, each))
+        return self.joined(Kind.OR, groups)
 
-    def _memory(self, k: int, cell: str, memory: dict[str, list[Bit]]) -> None:
-        for name in MEMORY_PORTS[1:]:
-            if memory[name]:
-                self._output(f"m{k}_{name}", len(memory[name]))
-        data = memory["RD_DATA"]
-        word = f"m{k}_RD_DATA"
-        self._input(f"any_{word}", len(data))
-        known = self.gold.constants(cell)
-        bits = [f"1'b{known[n]}" if n in known else f"any_{word}[{n}]" for n in range(len(data))]
-        joined = ", ".join(reversed(bits))
-        self._lines.append(f"wire [{len(data) - 1}:0] {word} = {{{joined}}};")
-        keys = [(cell, "RD_DATA", n) for n in range(len(data))]
-        names = [self.gold.names.get(bit, ()) for bit in data]
-        now, then = self._state(k, word, data, keys, names)
-        self._wired["gold"].append(f".{word}({word})")
-        self._wired["gate"].append(f".{word}(t_{word})")
-        gold, gate = f"gold_m{k}_", f"gate_m{k}_"
-        for n, key in enumerate(keys):
-            if key not in self.live:
-                continue
-            kept = f" || !{gold}RD_EN && !({now[n]})" if now[n] else ""
-            self._must_not(
-                f"{then[n]}({gold}RD_EN != {gate}RD_EN"
-                f" || {gold}RD_EN && {gold}RD_ADDR != {gate}RD_ADDR{kept})",
-                key,
-                self._flags(data[n], names[n]),
-            )
-            if memory["WR_EN"]:
-                enabled = f"{gold}WR_EN[{n}]"
-                self._must_not(f"{enabled} != {gate}WR_EN[{n}]")
-                self._must_not(f"{enabled} && {gold}WR_ADDR != {gate}WR_ADDR")
-                self._must_not(f"{enabled} && {gold}WR_DATA[{n}] != {gate}WR_DATA[{n}]")
+    def _read(self, cell: str) -> Term:
+        constants = self.netlist.constants(cell)
+        width = len(self.netlist.memories[cell]["RD_DATA"])
+        return self.word(
+            [
+                self.value(1, int(constants[n])) if n in constants else self.free(1)
+                for n in range(width)
+            ]
+        )
 
-    def _flags(self, bit: Bit, names: Sequence[tuple[str, int]]) -> list[Flag]:
-        """Flags of which one must be as it says for a bit to matter; none if it always does."""
+    def _all_flags(self) -> Iterator[tuple[Key, Flags]]:
+        for cell, register in self.netlist.registers.items():
+            for n, names in enumerate(register.names):
+                yield (cell, "Q", n), self._flags(names)
+        for cell, memory in self.netlist.memories.items():
+            for n, bit in enumerate(memory["RD_DATA"]):
+                yield (cell, "RD_DATA", n), self._flags(self.netlist.names.get(bit, ()))
+
+    def _flags(self, names: Sequence[tuple[str, int]]) -> Flags:
         splits = [split for name, _ in names for split in _splits(name)]
         for pattern, templates in _FLAGS:
             for prefix, word in splits:
                 if not (found := re.fullmatch(pattern, word)):
                     continue
-                flags = [
-                    (each.startswith("!"), self._named.get(prefix + flag, []))
-                    for each in templates
-                    for flag in [found.expand(each.lstrip("!"))]
-                ]
-                if all(bits for _, bits in flags):
-                    return [(low, other) for low, bits in flags for other in bits]
-        return []
+                groups = [self._groups(prefix, found.expand(each)) for each in templates]
+                if all(groups):
+                    return tuple(chain.from_iterable(groups))
+        return ()
+
+    def _groups(self, prefix: str, template: str) -> list[tuple[tuple[bool, Bit], ...]]:
+        """Groups of bits of which each says that the template holds; none if a name is unknown."""
+        low: list[tuple[bool, Bit]] = []
+        high: list[list[tuple[bool, Bit]]] = []
+        for part in template.split(" & "):
+            bits = self._named.get(prefix + part.lstrip("!"), [])
+            if not bits:
+                return []
+            if part.startswith("!"):
+                low += [(True, bit) for bit in bits]
+            else:
+                high.append([(False, bit) for bit in bits])
+        return [(*low, *each) for each in product(*high)]
+
+
+class _Relation:
+    """How the state of the copy with a fault goes together with that of the one without.
+
+    It begins as equality, and is widened until it holds behind each step that it holds before.
+    """
+
+    def __init__(self, gold: _Gold, gate: Netlist) -> None:
+        self._gold = gold
+        self._gate = gate
+        self._live = live_bits([gold.netlist, gate])
+        self._freed: set[Key] = set()
+        self._pairs: dict[str, set[tuple[int, int]]] = {}
+
+    def prove(self) -> Proof:
+        """Whether there is such a relation in which nothing that leaves the design differs."""
+        gold = self._gold
+        decide = solver(gold.manager, PATIENCE)
+        decide.assert_formula(*gold.invariants)
+        step = _Step(gold, self._gate, self._live, self._freed, list(self._pairs))
+        while True:
+            held = [self._paired(cell, gold.now[cell], step.now[cell]) for cell in self._pairs]
+            left = {
+                cell: gold.term(Kind.NOT, self._paired(cell, gold.then[cell], step.then[cell]))
+                for cell in self._pairs
+            }
+            wrong = [*step.fatal, *step.differs.values(), *left.values()]
+            if not wrong:
+                return self._proven()
+            answer = decide.check_sat(*held, gold.joined(Kind.OR, wrong))
+            if answer == Result.UNSAT:
+                return self._proven()
+            if answer != Result.SAT:
+                return Proof(False, f"no proof was found in {PATIENCE} seconds")
+            model = {
+                term: decide.get_value(term).value()
+                for term in [*wrong, *gold.then.values(), *step.then.values()]
+            }
+            blamed = {key for key, term in step.differs.items() if model[term]}
+            if blamed & self._freed or any(model[term] for term in step.fatal):
+                return Proof(False, "no proof was found: there may be a difference")
+            for cell in left:
+                if model[left[cell]]:
+                    pair = model[gold.then[cell]], model[step.then[cell]]
+                    self._pairs[cell].add((int(pair[0], 2), int(pair[1], 2)))
+            if not blamed:
+                if sum(map(len, self._pairs.values())) > MANY:
+                    return Proof(False, f"no proof was found with {MANY} pairs of numbers")
+                continue
+            self._let_go(blamed)
+            step = _Step(gold, self._gate, self._live, self._freed, list(self._pairs))
+
+    def _proven(self) -> Proof:
+        words = "outputs and registers are equal"
+        if self._freed:
+            words += " where flags say that they matter"
+        for cell, pairs in self._pairs.items():
+            names = sorted(name for name, _ in self._gold.netlist.registers[cell].names[0])
+            words += f", but for {len(pairs)} pairs of numbers in {(names or [cell])[0]}"
+        return Proof(True, words)
+
+    def _let_go(self, blamed: set[Key]) -> None:
+        """Free what differs: with all that has the same flags, or else the whole register."""
+        for key in blamed:
+            if flags := self._gold.flags[key]:
+                self._freed |= {other for other, each in self._gold.flags.items() if each == flags}
+            else:
+                start = int(self._gold.netlist.registers[key[0]].init, 2)
+                self._pairs[key[0]] = {(start, start)}
+
+    def _paired(self, cell: str, gold: Term, gate: Term) -> Term:
+        width = gold.sort().bv_size()
+        word = self._gold.term(Kind.BV_CONCAT, gold, gate)
+        pairs = [
+            self._gold.term(Kind.EQUAL, word, self._gold.value(2 * width, a << width | b))
+            for a, b in sorted(self._pairs[cell])
+        ]
+        return self._gold.joined(Kind.OR, pairs)
+
+
+class _Step:
+    """What differs behind a step of both copies.
+
+    Parameters
+    ----------
+    gold, gate
+        The two copies.
+    live
+        Bits that can matter.
+    freed
+        Bits that may differ while no flag says that they matter.
+    paired
+        Registers that may hold other numbers.
+
+    Attributes
+    ----------
+    now, then
+        By their cells what the registers of the copy with the fault hold.
+    fatal
+        What must not differ.
+    differs
+        What must not either, unless it is let go.
+    """
+
+    def __init__(
+        self,
+        gold: _Gold,
+        gate: Netlist,
+        live: set[Key],
+        freed: set[Key],
+        paired: Sequence[str],
+    ) -> None:
+        self._gold, self._gate, self._live, self._freed = gold, gate, live, freed
+        self._paired = paired
+        self.fatal: list[Term] = []
+        self.differs: dict[Key, Term] = {}
+        self.now = {
+            cell: gold.free(word.sort().bv_size())
+            if cell in paired
+            else self._copied(cell, "Q", word)
+            for cell, word in gold.now.items()
+        }
+        read = {cell: self._copied(cell, "RD_DATA", word) for cell, word in gold.read.items()}
+        ports = gate.module["ports"]
+        given = [(ports[name]["bits"], term) for name, term in gold.inputs.items()]
+        given += [(gate.registers[cell].q, term) for cell, term in self.now.items()]
+        given += [(gate.memories[cell]["RD_DATA"], term) for cell, term in read.items()]
+        self._terms = Terms(gold.manager, gate, given)
+        self.then = {cell: self._terms.word(r.d) for cell, r in gate.registers.items()}
+        for name, port in ports.items():
+            if port["direction"] == "output":
+                self._leaves(name)
+        for cell in gold.now:
+            self._enters(cell)
+        for cell in gold.read:
+            self._memory(cell)
+
+    def _copied(self, cell: str, port: str, word: Term) -> Term:
+        """A word as it may be in the copy with the fault."""
+        bits = []
+        for n in range(word.sort().bv_size()):
+            key = (cell, port, n)
+            bit = self._gold.bit(word, n)
+            if key not in self._live:
+                bit = self._gold.free(1)
+            elif key in self._freed:
+                matters = self._gold.matters(self._gold.flags[key], self._gold.now)
+                bit = self._gold.term(Kind.ITE, matters, bit, self._gold.free(1))
+            bits.append(bit)
+        plain = all((cell, port, n) in self._live - self._freed for n in range(len(bits)))
+        return word if plain else self._gold.word(bits)
+
+    def _leaves(self, name: str) -> None:
+        """What leaves through a port."""
+        gold = self._gold
+        a = gold.terms.word(gold.netlist.module["ports"][name]["bits"])
+        b = self._terms.word(self._gate.module["ports"][name]["bits"])
+        if a == b:
+            return
+        differs = [gold.term(Kind.DISTINCT, a, b)]
+        # Neither is looked at, by who keeps to the handshake, while nothing is offered.
+        stream, _, part = name.rpartition("__")
+        if part == "payload":
+            valid = gold.netlist.module["ports"][f"{stream}__valid"]["bits"]
+            differs.append(gold.is_set(gold.terms.word(valid)))
+        elif part == "ready":
+            differs.append(gold.is_set(gold.inputs[f"{stream}__valid"]))
+        self.fatal.append(gold.joined(Kind.AND, differs))
+
+    def _enters(self, cell: str) -> None:
+        """What enters a register."""
+        if cell in self._paired or self._gold.then[cell] == self.then[cell]:
+            return
+        register = self._gold.netlist.registers[cell]
+        small = len(register.q) <= SMALL and "x" not in register.init
+        for n in range(len(register.q)):
+            key = (cell, "Q", n)
+            if key not in self._live:
+                continue
+            differs = self._differ(self._gold.then[cell], self.then[cell], n)
+            if small or self._gold.flags[key]:
+                self.differs[key] = self._where_it_matters(key, differs)
+            else:
+                self.fatal.append(differs)
+
+    def _memory(self, cell: str) -> None:
+        """What enters a memory, and what is read of it."""
+        gold = self._gold
+        a, b = (
+            {
+                name: terms.word(bits)
+                for name, bits in netlist.memories[cell].items()
+                if name in MEMORY_PORTS and bits
+            }
+            for netlist, terms in ((gold.netlist, gold.terms), (self._gate, self._terms))
+        )
+        distinct = {name: gold.term(Kind.DISTINCT, a[name], b[name]) for name in a}
+        asked = gold.is_set(a["RD_EN"])
+        other = [distinct["RD_EN"], gold.term(Kind.AND, asked, distinct["RD_ADDR"])]
+        for n in range(gold.read[cell].sort().bv_size()):
+            key = (cell, "RD_DATA", n)
+            if key not in self._live:
+                continue
+            unlike = list(other)
+            if key in self._freed:
+                # What is not read anew stays as it is.
+                kept = gold.term(Kind.NOT, gold.matters(gold.flags[key], gold.now))
+                unlike.append(gold.term(Kind.AND, gold.term(Kind.NOT, asked), kept))
+            differs = self._where_it_matters(key, gold.joined(Kind.OR, unlike))
+            if gold.flags[key]:
+                self.differs[key] = differs
+            else:
+                self.fatal.append(differs)
+            if "WR_EN" in a:
+                enabled = gold.is_set(gold.bit(a["WR_EN"], n))
+                written = [distinct["WR_ADDR"], self._differ(a["WR_DATA"], b["WR_DATA"], n)]
+                self.fatal.append(self._differ(a["WR_EN"], b["WR_EN"], n))
+                self.fatal.append(gold.term(Kind.AND, enabled, gold.joined(Kind.OR, written)))
+
+    def _differ(self, a: Term, b: Term, n: int) -> Term:
+        return self._gold.term(Kind.DISTINCT, self._gold.bit(a, n), self._gold.bit(b, n))
+
+    def _where_it_matters(self, key: Key, differs: Term) -> Term:
+        if key not in self._freed:
+            return differs
+        matters = self._gold.matters(self._gold.flags[key], self._gold.then)
+        return self._gold.term(Kind.AND, matters, differs)
 
 
 def _splits(name: str) -> Iterator[tuple[str, str]]:

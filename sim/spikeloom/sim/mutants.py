@@ -10,6 +10,7 @@ import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from shutil import rmtree
 from time import monotonic
 
 import amaranth.back.rtlil as rtlil
@@ -22,7 +23,7 @@ from spikeloom.sim.player import player_verilog
 from spikeloom.sim.runner import SimulationError
 from spikeloom.sim.yosys import run_yosys
 
-__all__ = ["FLAT", "Mutant", "MutantRun", "kill_mutants", "sample_mutants", "write_flat"]
+__all__ = ["FLAT", "Mutant", "MutantRun", "Proof", "kill_mutants", "sample_mutants", "write_flat"]
 
 FLAT = "flat.il"
 """File of the design that the faults are put into."""
@@ -93,6 +94,22 @@ class Mutant:
         control = "" if self.control is None else f" by bit {self.control}"
         wire = f" ({self.wire})" if self.wire else ""
         return f"{self.mode} at {cell}.{self.port}[{self.bit}]{control}{wire}"
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What became of the proof of a mutant.
+
+    Attributes
+    ----------
+    equivalent
+        Whether it is proven that it cannot be noticed.
+    how
+        How it was proven, or why not.
+    """
+
+    equivalent: bool
+    how: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -225,6 +242,8 @@ def kill_mutants(
         progress(f"{stage.name}: {len(alive)} mutants")
         start = monotonic()
         place = folder / f"stage_{number}"
+        # What another run has left there would be played too.
+        rmtree(place, ignore_errors=True)
         stage.vectors.save(place / "vectors")
         played = _faultless(program, stage, place)
         limit = 2 * max(cycles[-1] for cycles in played.cycles.values() if cycles) + 1000

@@ -8,10 +8,10 @@ from time import monotonic
 from spikeloom.reference.scenario import Scenario
 from spikeloom.rtl_gen.network import NetworkTop
 from spikeloom.sim.campaign import campaign
-from spikeloom.sim.equivalence import Proof, prove_equivalent
 from spikeloom.sim.evidence import Evidence, Strength
-from spikeloom.sim.mutants import Mutant, MutantRun, kill_mutants, sample_mutants, write_flat
+from spikeloom.sim.mutants import Mutant, MutantRun, Proof, kill_mutants, sample_mutants, write_flat
 from spikeloom.sim.runner import SimulationError
+from spikeloom.sim.tools import find_solver
 
 __all__ = ["GOAL", "Mutation", "mutate_network"]
 
@@ -109,9 +109,15 @@ def mutate_network(
     Raises
     ------
     SimulationError
-        If Verilator or yosys is missing, the design without a fault is noticed, or there is no
-        fault that could be.
+        If Verilator, yosys or Bitwuzla is missing, the design without a fault is noticed, or there
+        is no fault that could be.
     """
+    solver = find_solver()
+    if solver.found is None:
+        raise SimulationError(f"{solver.name} was not found; to get it: {solver.remedy}")
+    # Its module cannot be imported where Bitwuzla is missing.
+    from spikeloom.sim.equivalence import prove_equivalent
+
     start = monotonic()
     write_flat(top, folder)
     mutants = sample_mutants(folder, count, seed)

@@ -1,4 +1,4 @@
-"""Which simulators there are."""
+"""Which simulators there are, and the solver."""
 
 import os
 import shutil
@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
-__all__ = ["SIMULATORS", "Tool", "environment", "find_simulators"]
+__all__ = ["SIMULATORS", "Tool", "environment", "find_simulators", "find_solver"]
 
 SIMULATORS = ("verilator", "icarus")
 """Simulators that cocotb runs here, the fastest first."""
@@ -37,6 +37,14 @@ class Tool:
 def find_simulators() -> dict[str, Tool]:
     """Look for the simulators and for all that each of them needs."""
     return {"verilator": _verilator(), "icarus": _icarus()}
+
+
+def find_solver() -> Tool:
+    """Look for Bitwuzla."""
+    try:
+        return Tool("bitwuzla", version("bitwuzla"), "")
+    except PackageNotFoundError:
+        return Tool("bitwuzla", None, "pip install 'spikeloom[sim]'")
 
 
 def environment() -> dict[str, str]:
