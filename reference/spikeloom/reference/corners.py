@@ -102,6 +102,8 @@ def _drivers(search: "_Search", name: str, neurons: int) -> Iterator[tuple[_Bits
 
     Shown by how its potential goes together with each source, in runs in which they are random.
     """
+    if not neurons:
+        return
     patterns = search.rng.random((DRAWN, search.size)) < 0.5
     held = np.repeat(patterns[:, None], search.steps, axis=1)
     heights = _flat(run_fixed(search.network, search.values(held)).membrane[name])[:, -1, :neurons]

@@ -110,13 +110,16 @@ def play_stage(
     )
 
 
-def corner_scenarios(top: NetworkTop, seed: int = 1) -> tuple[Scenario, Scenario, Scenario]:
-    """The corners that any network has, crowds of spikes, and the extremes of potentials."""
+def corner_scenarios(
+    top: NetworkTop, seed: int = 1, neurons: int = 0
+) -> tuple[Scenario, Scenario, Scenario]:
+    """The corners that any network has, crowds of spikes, and the extremes of potentials, those of
+    so many single neurons among them."""
     network = top.network
     return (
         Scenario.of(network, corner_stimulus(network, seed=seed)),
         Scenario.of(network, crowd_stimulus(network, seed=seed)),
-        Scenario.of(network, extreme_stimulus(network, seed=seed)),
+        Scenario.of(network, extreme_stimulus(network, neurons=neurons, seed=seed)),
     )
 
 
@@ -132,10 +135,9 @@ def campaign(top: NetworkTop, scenario: Scenario, seed: int = 1) -> list[Stage]:
     seed
         Of all chance.
     """
-    corners, crowds, _ = corner_scenarios(top, seed)
-    # Two neurons of each lane.
+    # Two of each lane, where there are not too many lanes.
     neurons = min(64, 2 * max(each.lanes for each in top.populations))
-    extremes = Scenario.of(top.network, extreme_stimulus(top.network, neurons=neurons, seed=seed))
+    corners, crowds, extremes = corner_scenarios(top, seed, neurons)
     loaded = loading(top)
     rng = np.random.default_rng(seed)
     some, few = scenario.head(4), scenario.head(1)
@@ -165,8 +167,8 @@ def campaign(top: NetworkTop, scenario: Scenario, seed: int = 1) -> list[Stage]:
             replace(IDLE, seed=seed),
         ),
         Stage("potentials read, idle and refused", asked(few), replace(BOTH, seed=seed)),
-        _at_work(top, some, loaded, replace(IDLE, seed=seed)),
-        _at_work(top, some, loaded, replace(STALL, seed=seed)),
+        _at_work("", top, some, loaded, replace(IDLE, seed=seed)),
+        _at_work(", outputs refused for long", top, some, loaded, replace(STALL, seed=seed)),
         _at_once(top, few, loaded, rng, replace(BOTH, seed=seed)),
         Stage("corners", asked(corners)),
         Stage("crowds", asked(crowds) + _in_turn(top, crowds)),
@@ -176,17 +178,20 @@ def campaign(top: NetworkTop, scenario: Scenario, seed: int = 1) -> list[Stage]:
 
 
 def _in_turn(top: NetworkTop, scenario: Scenario) -> Vectors:
-    """A step, and the scenario: with an even number of steps before it, what takes turns does it
-    the other way round."""
+    """A single step, and the scenario: if it has been played before and has an even number of
+    steps, what takes turns from step to step is now the other way round."""
     step = {name: each[:1, :1] for name, each in scenario.inputs.items()}
     first = vectors(top, Scenario.of(top.network, step), wait=Wait.STEP, probe=True)
     return first + vectors(top, scenario, wait=Wait.STEP, probe=True)
 
 
-def _at_work(top: NetworkTop, scenario: Scenario, loaded: Vectors, manner: Manner) -> Stage:
+def _at_work(
+    how: str, top: NetworkTop, scenario: Scenario, loaded: Vectors, manner: Manner
+) -> Stage:
     """Potentials are asked for while a step is under way.
 
-    Those before it come, and once one behind it has come, no other of the population.
+    A population answers when it is not in the middle of a step: with the potentials before it, and
+    once one behind it has come, with no other.
     """
     played = vectors(top, scenario, wait=Wait.STEP, probe=True)
     behind = played.outputs["probe_o"]
@@ -203,7 +208,7 @@ def _at_work(top: NetworkTop, scenario: Scenario, loaded: Vectors, manner: Manne
     asked = [(sent[k // rows] + k % rows, word) for k, (_, word) in enumerate(questions)]
     outputs = {name: words for name, words in played.outputs.items() if name != "probe_o"}
     changed = Vectors(played.stimulus | {"probe_i": asked}, outputs)
-    name = "potentials read at work" + (", outputs refused for long" if manner.refuse else "")
+    name = f"potentials read at work{how}"
     return Stage(name, loaded + changed, manner, runs={"probe_o": runs})
 
 

@@ -1,10 +1,12 @@
 """Proofs that a fault can never be noticed.
 
 Two copies of the logic between the registers, one of them with the fault, are given the same inputs
-and the same state, that of power-up or any other for which the proven invariants hold
-(:mod:`~spikeloom.sim.invariants`). If in all of them what leaves the design and what enters each
-register and memory are the same, no run ever tells the two apart. What is read from a memory may be
-anything, but bits that are the same in all words of one that is never written.
+and the same state: that behind a reset, in which registers take the values that they have at
+power-up, or any other for which the proven invariants hold (:mod:`~spikeloom.sim.invariants`). If
+in all of them what leaves the design and what enters each register and memory are the same, no run
+that begins with a reset ever tells the two apart. What is read from a memory may be anything, but
+of one that is never written it is taken to be one of its words, and bits that are the same in all
+of them are known.
 
 The states of the two copies need not be the same:
 
@@ -26,13 +28,13 @@ from itertools import chain, product
 from pathlib import Path
 from typing import TypeAlias
 
-from bitwuzla import Kind, Result, Term, TermManager
+from bitwuzla import Kind, Result, Term
 
 from spikeloom.sim.invariants import find_invariants, solver
 from spikeloom.sim.mutants import FLAT, Mutant, Proof
 from spikeloom.sim.netlist import MEMORY_PORTS, Bit, Netlist, live_bits
 from spikeloom.sim.playback import MODULE
-from spikeloom.sim.terms import TAKE_APART, Terms
+from spikeloom.sim.terms import TAKE_APART, Terms, Words
 from spikeloom.sim.yosys import run_yosys
 
 __all__ = ["prove_equivalent"]
@@ -46,6 +48,8 @@ MANY = 1000
 SMALL = 8
 """Bits of a register whose pairs of numbers are collected, at most."""
 
+_UNCOMPARED = ("RD_DATA", "RD_CLK", "WR_CLK")
+"""Ports of memories: what comes out, and where no faults are."""
 _FLAGS = (
     # Names of registers and of what is read from memories, and the flags of which one must be high
     # for their content to matter; ! is one that must be low, & joins such that must hold at once.
@@ -102,6 +106,8 @@ def prove_equivalent(
     run_yosys(script, folder, "gates")
     progress("looking for what always holds")
     gold = _Gold(_read(folder / "gold.json"))
+    if not gold.invariants:
+        progress("found nothing that always holds")
     proofs = {}
     for mutant in mutants:
         progress(f"proving {mutant}")
@@ -122,12 +128,12 @@ Flags: TypeAlias = tuple[tuple[tuple[bool, Bit], ...], ...]
 """When a bit matters: where all of one of the groups hold, of bits that must be low (or high)."""
 
 
-class _Gold:
+class _Gold(Words):
     """The design without a fault: its words, what it does in a step, and what always holds."""
 
     def __init__(self, netlist: Netlist) -> None:
+        super().__init__()
         self.netlist = netlist
-        self.manager = TermManager()
         ports = netlist.module["ports"]
         self.inputs = {
             name: self.free(len(port["bits"]))
@@ -139,7 +145,7 @@ class _Gold:
         given = [(ports[name]["bits"], term) for name, term in self.inputs.items()]
         given += [(netlist.registers[cell].q, term) for cell, term in self.now.items()]
         given += [(netlist.memories[cell]["RD_DATA"], term) for cell, term in self.read.items()]
-        self.terms = Terms(self.manager, netlist, given)
+        self.terms = Terms(self, netlist, given)
         self.then = {cell: self.terms.word(r.d) for cell, r in netlist.registers.items()}
         self._place: dict[Bit, tuple[str, int]] = {}
         self._named: dict[str, list[Bit]] = {}
@@ -149,49 +155,28 @@ class _Gold:
                 for name, _ in names:
                     self._named.setdefault(name, []).append(bit)
         self.flags = dict(self._all_flags())
-        _, self.invariants = find_invariants(
-            self.manager, netlist.registers, self.now, self.then, SEARCH
-        )
-
-    def free(self, width: int) -> Term:
-        """A word that may be anything."""
-        return self.manager.mk_const(self.manager.mk_bv_sort(width))
-
-    def term(self, kind: Kind, *terms: Term) -> Term:
-        return self.manager.mk_term(kind, list(terms))
-
-    def bit(self, word: Term, n: int) -> Term:
-        return self.manager.mk_term(Kind.BV_EXTRACT, [word], [n, n])
-
-    def value(self, width: int, value: int) -> Term:
-        return self.manager.mk_bv_value(self.manager.mk_bv_sort(width), value)
-
-    def is_set(self, bit: Term) -> Term:
-        return self.term(Kind.EQUAL, bit, self.value(1, 1))
-
-    def joined(self, kind: Kind, terms: Sequence[Term]) -> Term:
-        return terms[0] if len(terms) == 1 else self.term(kind, *terms)
-
-    def word(self, bits: Sequence[Term]) -> Term:
-        """A word of bits, the lowest first."""
-        return self.joined(Kind.BV_CONCAT, bits[::-1])
+        _, self.invariants = find_invariants(self, netlist.registers, self.now, self.then, SEARCH)
 
     def matters(self, flags: Flags, words: Mapping[str, Term]) -> Term:
         """Whether flags, of the state in the given words, say that a bit matters."""
         groups = []
         for group in flags:
             each = [
-                self.term(
-                    Kind.EQUAL,
-                    self.bit(words[self._place[bit][0]], self._place[bit][1]),
-                    self.value(1, int(not low)),
-                )
+                self.is_set(self.bit(words[cell], n), int(not low))
                 for low, bit in group
+                for cell, n in [self._place[bit]]
             ]
             groups.append(self.joined(Kind.AND, each))
         return self.joined(Kind.OR, groups)
 
     def _read(self, cell: str) -> Term:
+        parameters = self.netlist.module["cells"][cell]["parameters"]
+        ports = int(parameters["RD_PORTS"], 2), int(parameters["WR_PORTS"], 2)
+        if ports not in ((1, 0), (1, 1)) or "1" not in parameters["RD_CLK_ENABLE"]:
+            raise ValueError(
+                f"a memory must have a clocked port that reads, and one that writes at most, but"
+                f" {cell} has {ports[0]} and {ports[1]}"
+            )
         constants = self.netlist.constants(cell)
         width = len(self.netlist.memories[cell]["RD_DATA"])
         return self.word(
@@ -251,7 +236,7 @@ class _Relation:
     def prove(self) -> Proof:
         """Whether there is such a relation in which nothing that leaves the design differs."""
         gold = self._gold
-        decide = solver(gold.manager, PATIENCE)
+        decide = solver(gold, PATIENCE)
         decide.assert_formula(*gold.invariants)
         step = _Step(gold, self._gate, self._live, self._freed, list(self._pairs))
         while True:
@@ -361,7 +346,7 @@ class _Step:
         given = [(ports[name]["bits"], term) for name, term in gold.inputs.items()]
         given += [(gate.registers[cell].q, term) for cell, term in self.now.items()]
         given += [(gate.memories[cell]["RD_DATA"], term) for cell, term in read.items()]
-        self._terms = Terms(gold.manager, gate, given)
+        self._terms = Terms(gold, gate, given)
         self.then = {cell: self._terms.word(r.d) for cell, r in gate.registers.items()}
         for name, port in ports.items():
             if port["direction"] == "output":
@@ -373,9 +358,11 @@ class _Step:
 
     def _copied(self, cell: str, port: str, word: Term) -> Term:
         """A word as it may be in the copy with the fault."""
+        keys = [(cell, port, n) for n in range(word.sort().bv_size())]
+        if all(key in self._live and key not in self._freed for key in keys):
+            return word
         bits = []
-        for n in range(word.sort().bv_size()):
-            key = (cell, port, n)
+        for n, key in enumerate(keys):
             bit = self._gold.bit(word, n)
             if key not in self._live:
                 bit = self._gold.free(1)
@@ -383,8 +370,7 @@ class _Step:
                 matters = self._gold.matters(self._gold.flags[key], self._gold.now)
                 bit = self._gold.term(Kind.ITE, matters, bit, self._gold.free(1))
             bits.append(bit)
-        plain = all((cell, port, n) in self._live - self._freed for n in range(len(bits)))
-        return word if plain else self._gold.word(bits)
+        return self._gold.word(bits)
 
     def _leaves(self, name: str) -> None:
         """What leaves through a port."""
@@ -422,15 +408,14 @@ class _Step:
     def _memory(self, cell: str) -> None:
         """What enters a memory, and what is read of it."""
         gold = self._gold
-        a, b = (
-            {
-                name: terms.word(bits)
-                for name, bits in netlist.memories[cell].items()
-                if name in MEMORY_PORTS and bits
-            }
-            for netlist, terms in ((gold.netlist, gold.terms), (self._gate, self._terms))
-        )
-        distinct = {name: gold.term(Kind.DISTINCT, a[name], b[name]) for name in a}
+        ports, others = gold.netlist.memories[cell], self._gate.memories[cell]
+        names = [name for name, bits in ports.items() if bits and name not in _UNCOMPARED]
+        a = {name: gold.terms.word(ports[name]) for name in names}
+        b = {name: self._terms.word(others[name]) for name in names}
+        distinct = {name: gold.term(Kind.DISTINCT, a[name], b[name]) for name in names}
+        for name in names:
+            if name not in MEMORY_PORTS and ports[name] != others[name]:
+                self.fatal.append(distinct[name])
         asked = gold.is_set(a["RD_EN"])
         other = [distinct["RD_EN"], gold.term(Kind.AND, asked, distinct["RD_ADDR"])]
         for n in range(gold.read[cell].sort().bv_size()):

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from itertools import combinations
 from time import monotonic
 
-from bitwuzla import Bitwuzla, Kind, Option, Options, Result, Term, TermManager
+from bitwuzla import Bitwuzla, Kind, Option, Options, Result, Term
 
 from spikeloom.sim.netlist import Register
+from spikeloom.sim.terms import Words
 
 __all__ = ["Invariants", "find_invariants", "solver"]
 
@@ -20,11 +21,11 @@ COUNTER = 10
 """Bits of a register that may count or choose, at most."""
 
 
-def solver(manager: TermManager, seconds: float) -> Bitwuzla:
+def solver(words: Words, seconds: float) -> Bitwuzla:
     """A solver that gives models, and gives up when its time is over."""
     options = Options()
     options.set(Option.PRODUCE_MODELS, True)
-    found = Bitwuzla(manager, options)
+    found = Bitwuzla(words.manager, options)
     end = monotonic() + seconds
     found.configure_terminator(lambda: monotonic() > end)
     return found
@@ -50,7 +51,7 @@ class Invariants:
 
 
 def find_invariants(
-    manager: TermManager,
+    make: Words,
     registers: Mapping[str, Register],
     now: Mapping[str, Term],
     then: Mapping[str, Term],
@@ -60,8 +61,8 @@ def find_invariants(
 
     Parameters
     ----------
-    manager
-        Of the terms.
+    make
+        Makes the terms.
     registers
         The registers. Of wide ones, and of those whose bits at power-up are not all known,
         nothing is said.
@@ -85,22 +86,20 @@ def find_invariants(
     }
 
     def terms(words: Mapping[str, Term]) -> list[Term]:
-        bits = [
-            _is(manager, _bit(manager, words[k], n), value) for (k, n), value in constant.items()
-        ]
+        bits = [make.is_set(make.bit(words[k], n), value) for (k, n), value in constant.items()]
         bounds = [
-            manager.mk_term(Kind.BV_ULE, [words[k], _value(manager, widths[k], value)])
+            make.term(Kind.BV_ULE, words[k], make.value(widths[k], value))
             for k, value in most.items()
         ]
-        pairs = [manager.mk_term(Kind.EQUAL, [words[a], words[b]]) for a, b in sorted(equal)]
+        pairs = [make.term(Kind.EQUAL, words[a], words[b]) for a, b in sorted(equal)]
         return [*bits, *bounds, *pairs]
 
-    decide = solver(manager, seconds)
+    decide = solver(make, seconds)
     while True:
         claims = terms(then)
         if not claims:
             break
-        refuted = _not_all(manager, claims)
+        refuted = make.term(Kind.NOT, make.joined(Kind.AND, claims))
         answer = decide.check_sat(*terms(now), refuted)
         if answer == Result.UNSAT:
             break
@@ -114,20 +113,3 @@ def find_invariants(
         most = {k: value for k, value in most.items() if value + 1 < 1 << widths[k]}
         equal = {(a, b) for a, b in equal if found[a] == found[b]}
     return Invariants(constant, most, tuple(sorted(equal))), terms(now)
-
-
-def _value(manager: TermManager, width: int, value: int) -> Term:
-    return manager.mk_bv_value(manager.mk_bv_sort(width), value)
-
-
-def _bit(manager: TermManager, word: Term, n: int) -> Term:
-    return manager.mk_term(Kind.BV_EXTRACT, [word], [n, n])
-
-
-def _is(manager: TermManager, bit: Term, value: int) -> Term:
-    return manager.mk_term(Kind.EQUAL, [bit, _value(manager, 1, value)])
-
-
-def _not_all(manager: TermManager, claims: list[Term]) -> Term:
-    whole = claims[0] if len(claims) == 1 else manager.mk_term(Kind.AND, claims)
-    return manager.mk_term(Kind.NOT, [whole])

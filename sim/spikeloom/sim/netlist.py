@@ -118,29 +118,6 @@ class Netlist:
         columns = [parameters["INIT"][::-1][n::width][:size] for n in range(width)]
         return {n: each[0] for n, each in enumerate(columns) if set(each) in ({"0"}, {"1"})}
 
-    def cut(self) -> dict[str, Any]:
-        """The module without registers and memories: what comes out of them comes in.
-
-        Ports are named ``q0``, ``d0`` and so on in the order of the registers, and ``m0_RD_DATA``,
-        ``m0_RD_ADDR`` and so on in that of the memories.
-        """
-        ports = dict(self.module["ports"])
-        for k, register in enumerate(self.registers.values()):
-            ports[f"q{k}"] = {"direction": "input", "bits": list(register.q)}
-            ports[f"d{k}"] = {"direction": "output", "bits": list(register.d)}
-        for k, memory in enumerate(self.memories.values()):
-            for name in MEMORY_PORTS:
-                if memory[name]:
-                    direction = "input" if name == "RD_DATA" else "output"
-                    ports[f"m{k}_{name}"] = {"direction": direction, "bits": memory[name]}
-        gone = {*self.registers, *self.memories}
-        cells = {
-            name: cell
-            for name, cell in self.module["cells"].items()
-            if name not in gone and cell["type"] != "$scopeinfo"
-        }
-        return {"attributes": {}, "ports": ports, "cells": cells, "netnames": {}}
-
 
 MEMORY_PORTS = ("RD_DATA", "RD_ADDR", "RD_EN", "WR_ADDR", "WR_DATA", "WR_EN")
 

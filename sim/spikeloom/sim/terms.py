@@ -7,7 +7,7 @@ from bitwuzla import Kind, Term, TermManager
 
 from spikeloom.sim.netlist import Bit, Netlist
 
-__all__ = ["SUPPORTED", "TAKE_APART", "Terms"]
+__all__ = ["SUPPORTED", "TAKE_APART", "Terms", "Words"]
 
 # Of words that are brought to the width of the result first, and of those brought to the wider one.
 _WORDS = {
@@ -53,6 +53,57 @@ TAKE_APART = f"dffunmap\ntechmap =none{_KEPT} %n\n"
 """Commands with which yosys makes what is supported of all other cells."""
 
 
+class Words:
+    """Makes words, bits and claims of them: terms of one manager."""
+
+    def __init__(self) -> None:
+        self.manager = TermManager()
+
+    def free(self, width: int) -> Term:
+        """A word that may be anything."""
+        return self.manager.mk_const(self.manager.mk_bv_sort(width))
+
+    def value(self, width: int, value: int) -> Term:
+        """A known word."""
+        return self.manager.mk_bv_value(self.manager.mk_bv_sort(width), value)
+
+    def term(self, kind: Kind, *terms: Term) -> Term:
+        return self.manager.mk_term(kind, list(terms))
+
+    def part(self, word: Term, first: int, width: int) -> Term:
+        """Bits of a word from one on."""
+        if width == word.sort().bv_size():
+            return word
+        return self.manager.mk_term(Kind.BV_EXTRACT, [word], [first + width - 1, first])
+
+    def bit(self, word: Term, n: int) -> Term:
+        return self.part(word, n, 1)
+
+    def word(self, parts: Sequence[Term]) -> Term:
+        """Parts of a word, the lowest first, put together."""
+        return self.joined(Kind.BV_CONCAT, parts[::-1])
+
+    def joined(self, kind: Kind, terms: Sequence[Term]) -> Term:
+        """All of one or more terms."""
+        return terms[0] if len(terms) == 1 else self.term(kind, *terms)
+
+    def extended(self, word: Term, width: int, *, signed: bool) -> Term:
+        """A word brought to a width."""
+        own = word.sort().bv_size()
+        if own >= width:
+            return self.part(word, 0, width)
+        kind = Kind.BV_SIGN_EXTEND if signed else Kind.BV_ZERO_EXTEND
+        return self.manager.mk_term(kind, [word], [width - own])
+
+    def is_set(self, bit: Term, value: int = 1) -> Term:
+        """That a bit is 1, or 0."""
+        return self.term(Kind.EQUAL, bit, self.value(1, value))
+
+    def decides(self, claim: Term) -> Term:
+        """A bit that says whether a claim holds."""
+        return self.term(Kind.ITE, claim, self.value(1, 1), self.value(1, 0))
+
+
 class Terms:
     """Terms of the nets of a netlist, given those that come out of registers and from without.
 
@@ -61,8 +112,8 @@ class Terms:
 
     Parameters
     ----------
-    manager
-        Of the terms.
+    words
+        Makes the terms.
     netlist
         The netlist, of cells that are :data:`SUPPORTED`.
     given
@@ -75,9 +126,9 @@ class Terms:
     """
 
     def __init__(
-        self, manager: TermManager, netlist: Netlist, given: Iterable[tuple[Sequence[Bit], Term]]
+        self, words: Words, netlist: Netlist, given: Iterable[tuple[Sequence[Bit], Term]]
     ) -> None:
-        self._manager = manager
+        self._words = words
         self._place: dict[Bit, tuple[Term, int]] = {}
         for bits, term in given:
             self._put(bits, term)
@@ -86,84 +137,55 @@ class Terms:
             self._put(output, self._cell(cell, len(output)))
 
     def word(self, bits: Sequence[Bit]) -> Term:
-        """The term of some bits, the lowest first."""
-        joined: Term | None = None
+        """The term of some bits, the lowest first; that of none is 0."""
+        parts = []
         k = 0
         while k < len(bits):
             end = k + 1
             if isinstance(bits[k], str):
-                part = self._constant(str(bits[k]))
+                parts.append(self._constant(str(bits[k])))
             else:
                 term, first = self._place[bits[k]]
                 while end < len(bits) and self._place.get(bits[end]) == (term, first + end - k):
                     end += 1
-                part = self._slice(term, first, end - k)
-            joined = part if joined is None else self._term(Kind.BV_CONCAT, part, joined)
+                parts.append(self._words.part(term, first, end - k))
             k = end
-        assert joined is not None
-        return joined
+        return self._words.word(parts) if parts else self._words.value(1, 0)
 
     def _put(self, bits: Sequence[Bit], term: Term) -> None:
         for k, bit in enumerate(bits):
             self._place[bit] = term, k
 
-    def _term(self, kind: Kind, *terms: Term) -> Term:
-        return self._manager.mk_term(kind, list(terms))
-
     def _constant(self, bit: str) -> Term:
-        sort = self._manager.mk_bv_sort(1)
-        return (
-            self._manager.mk_bv_value(sort, int(bit))
-            if bit in "01"
-            else (self._manager.mk_const(sort))
-        )
-
-    def _slice(self, term: Term, first: int, width: int) -> Term:
-        if width == term.sort().bv_size():
-            return term
-        return self._manager.mk_term(Kind.BV_EXTRACT, [term], [first + width - 1, first])
-
-    def _extended(self, term: Term, width: int, signed: bool) -> Term:
-        """A word brought to a width."""
-        own = term.sort().bv_size()
-        if own >= width:
-            return self._slice(term, 0, width)
-        kind = Kind.BV_SIGN_EXTEND if signed else Kind.BV_ZERO_EXTEND
-        return self._manager.mk_term(kind, [term], [width - own])
-
-    def _bit(self, truth: Term) -> Term:
-        return self._term(Kind.ITE, truth, self._constant("1"), self._constant("0"))
-
-    def _is_set(self, bit: Term) -> Term:
-        return self._term(Kind.EQUAL, bit, self._constant("1"))
+        return self._words.value(1, int(bit)) if bit in "01" else self._words.free(1)
 
     def _cell(self, cell: Mapping[str, Any], width: int) -> Term:
+        make = self._words
         kind, ports, parameters = cell["type"], cell["connections"], cell.get("parameters", {})
         if kind in _CHOICES:
             return self._choice(ports, width)
         words = [self.word(ports[name]) for name in ("A", "B") if name in ports]
         signed = all(parameters.get(f"{k}_SIGNED", "0")[-1] == "1" for k in "AB"[: len(words)])
         if kind in _WORDS:
-            words = [self._extended(word, width, signed) for word in words]
-            return self._term(_WORDS[kind], *words)
+            words = [make.extended(word, width, signed=signed) for word in words]
+            return make.term(_WORDS[kind], *words)
         if kind in _COMPARISONS:
             wider = max(word.sort().bv_size() for word in words)
-            words = [self._extended(word, wider, signed) for word in words]
-            found = self._bit(self._term(_COMPARISONS[kind][signed], *words))
+            words = [make.extended(word, wider, signed=signed) for word in words]
+            found = make.decides(make.term(_COMPARISONS[kind][signed], *words))
         elif kind in _REDUCTIONS:
-            found = self._term(_REDUCTIONS[kind], *words)
+            found = make.term(_REDUCTIONS[kind], *words)
         else:
-            truths = [self._term(Kind.BV_REDOR, word) for word in words]
-            found = self._term(_TRUTHS.get(kind, Kind.BV_NOT), *truths)
-        return self._extended(found, width, signed=False)
+            truths = [make.term(Kind.BV_REDOR, word) for word in words]
+            found = make.term(_TRUTHS.get(kind, Kind.BV_NOT), *truths)
+        return make.extended(found, width, signed=False)
 
     def _choice(self, ports: Mapping[str, Sequence[Bit]], width: int) -> Term:
         chosen = self.word(ports["A"])
         for k in reversed(range(len(ports["S"]))):
             other = self.word(ports["B"][k * width : (k + 1) * width])
-            chosen = self._term(
-                Kind.ITE, self._is_set(self.word(ports["S"][k : k + 1])), other, chosen
-            )
+            choice = self._words.is_set(self.word(ports["S"][k : k + 1]))
+            chosen = self._words.term(Kind.ITE, choice, other, chosen)
         return chosen
 
 
