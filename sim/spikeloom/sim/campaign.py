@@ -41,6 +41,8 @@ class Stage:
         How.
     error
         Whether the design must take an event for an illegal one.
+    long
+        Whether it takes much longer than a sample.
     cycles
         For some streams the cycle in which each word must come out.
     runs
@@ -52,6 +54,7 @@ class Stage:
     vectors: Vectors
     manner: Manner = field(default_factory=Manner)
     error: bool = False
+    long: bool = False
     cycles: Mapping[str, Sequence[int]] = field(default_factory=dict)
     runs: Mapping[str, Sequence[tuple[list[int], list[int]]]] = field(default_factory=dict)
 
@@ -158,6 +161,7 @@ def campaign(top: NetworkTop, scenario: Scenario, seed: int = 1) -> list[Stage]:
             "outputs refused for long",
             streamed(corners) + vectors(top, some, wait=Wait.NEVER, probe=False),
             replace(STALL, seed=seed),
+            long=True,
         ),
         *reset_stages(top, scenario, seed=seed, resets=_resets(top, few)),
         _reset_reading(top, few, seed),
@@ -172,8 +176,13 @@ def campaign(top: NetworkTop, scenario: Scenario, seed: int = 1) -> list[Stage]:
         _at_once(top, few, loaded, rng, replace(BOTH, seed=seed)),
         Stage("corners", asked(corners)),
         Stage("crowds", asked(crowds) + _in_turn(top, crowds)),
-        Stage("extremes", asked(extremes)),
-        Stage("extremes, at full speed", streamed(extremes), cycles=_cycles(top, extremes)),
+        Stage("extremes", asked(extremes), long=True),
+        Stage(
+            "extremes, at full speed",
+            streamed(extremes),
+            cycles=_cycles(top, extremes),
+            long=True,
+        ),
     ]
 
 
@@ -209,7 +218,8 @@ def _at_work(
     outputs = {name: words for name, words in played.outputs.items() if name != "probe_o"}
     changed = Vectors(played.stimulus | {"probe_i": asked}, outputs)
     name = f"potentials read at work{how}"
-    return Stage(name, loaded + changed, manner, runs={"probe_o": runs})
+    long = manner.hold > 0
+    return Stage(name, loaded + changed, manner, long=long, runs={"probe_o": runs})
 
 
 def _at_once(
@@ -251,9 +261,9 @@ def reset_stages(
     fast = replace(slow, within=length)
     stalled = replace(slow, refuse=STALL.refuse, hold=STALL.hold)
     return (
-        Stage("resets", read, slow),
-        Stage("resets at full speed", streamed, fast),
-        Stage("resets, outputs refused for long", streamed, stalled),
+        Stage("resets", read, slow, long=True),
+        Stage("resets at full speed", streamed, fast, long=True),
+        Stage("resets, outputs refused for long", streamed, stalled, long=True),
     )
 
 
@@ -265,6 +275,7 @@ def _reset_reading(top: NetworkTop, scenario: Scenario, seed: int) -> Stage:
         "resets while potentials are read",
         first + _without_restart(top, scenario, Wait.STEP),
         manner,
+        long=True,
     )
 
 

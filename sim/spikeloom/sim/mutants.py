@@ -133,6 +133,15 @@ class MutantRun:
     seconds: dict[str, float]
     crashed: frozenset[int] = frozenset()
 
+    def followed_by(self, other: "MutantRun") -> "MutantRun":
+        """This one, and one of other stages for some of its mutants."""
+        return MutantRun(
+            self.mutants,
+            self.killed | other.killed,
+            self.seconds | other.seconds,
+            self.crashed | other.crashed,
+        )
+
     @property
     def survivors(self) -> tuple[Mutant, ...]:
         """Those that no stage noticed."""
@@ -280,7 +289,7 @@ def _faultless(program: Program, stage: Stage, folder: Path) -> Played:
 
 def _build(top: NetworkTop, mutants: Sequence[Mutant], folder: Path) -> Program:
     """A player with all mutants, which ``+mutant=N`` chooses among; 0 is none."""
-    width = len(mutants).bit_length()
+    width = max(each.number for each in mutants).bit_length()
     apply = "".join(
         f"mutate -ctrl {_SELECTOR} {width} {each.number} {each.options}\n" for each in mutants
     )

@@ -28,7 +28,8 @@ class Mutation:
     run
         What the testbench made of them.
     proofs
-        For the number of each survivor what became of the proof that it is equivalent.
+        For the number of each survivor, and perhaps of others, what became of the proof that it is
+        equivalent.
     seed, seconds
         Of the draw; how long all took.
     """
@@ -123,8 +124,14 @@ def mutate_network(
     mutants = sample_mutants(folder, count, seed)
     if not mutants:
         raise SimulationError("yosys must draw faults of the design, but it drew none")
-    run = kill_mutants(top, mutants, campaign(top, scenario, seed), folder, progress)
+    stages = campaign(top, scenario, seed)
+    run = kill_mutants(top, mutants, [each for each in stages if not each.long], folder, progress)
     proofs = prove_equivalent(run.survivors, folder, progress)
+    # A proof takes less than a second, a stage that is long many.
+    unproven = [each for each in run.survivors if not proofs[each.number].equivalent]
+    if unproven:
+        long = [each for each in stages if each.long]
+        run = run.followed_by(kill_mutants(top, unproven, long, folder, progress))
     found = Mutation(run, proofs, seed, monotonic() - start)
     if len(found.equivalent) == len(mutants):
         raise SimulationError(
