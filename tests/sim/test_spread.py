@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import subprocess
 import sys
 from functools import partial
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 from spread_tasks import fail_after, hold, note, square
 
-from spikeloom.sim.runner import SimulationError
+from spikeloom.sim.runner import SimulationError, run_child
 from spikeloom.sim.spread import spread
 
 
@@ -58,3 +59,21 @@ def test_dask() -> None:
         )
     assert {place: value for place, (value, _) in found.items()} == {n: n * n for n in range(7)}
     assert os.getpid() not in {process for _, process in found.values()}
+
+
+def test_an_interrupt_in_the_moment_in_which_a_program_ends(monkeypatch, tmp_path):
+    """There is nothing to end any more, and the interrupt is not lost."""
+
+    class Ended(subprocess.Popen):
+        interrupted = False
+
+        def wait(self, timeout=None):
+            code = super().wait(timeout)
+            if not self.interrupted:
+                self.interrupted = True
+                raise KeyboardInterrupt
+            return code
+
+    monkeypatch.setattr(subprocess, "Popen", Ended)
+    with pytest.raises(KeyboardInterrupt):
+        run_child([sys.executable, "-c", ""], tmp_path / "log")

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -143,7 +144,9 @@ def run_child(command: Sequence[str], log: Path, folder: Path | None = None) -> 
         try:
             return child.wait()
         except BaseException:
-            os.killpg(child.pid, signal.SIGTERM)
+            # It may have ended in this very moment.
+            with suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGTERM)
             child.wait()
             raise
 
