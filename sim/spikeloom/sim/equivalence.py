@@ -32,7 +32,7 @@ from bitwuzla import Kind, Result, Term
 
 from spikeloom.sim.invariants import find_invariants, solver
 from spikeloom.sim.mutants import FLAT, Mutant, Proof
-from spikeloom.sim.netlist import MEMORY_PORTS, Bit, Netlist, live_bits
+from spikeloom.sim.netlist import Bit, Netlist, live_bits
 from spikeloom.sim.playback import MODULE
 from spikeloom.sim.terms import TAKE_APART, Terms, Words
 from spikeloom.sim.yosys import run_yosys
@@ -50,6 +50,8 @@ SMALL = 8
 
 _UNCOMPARED = ("RD_DATA", "RD_CLK", "WR_CLK")
 """Ports of memories: what comes out, and where no faults are."""
+_ACCESS = ("RD_ADDR", "RD_EN", "WR_ADDR", "WR_DATA", "WR_EN")
+"""Those that are compared as far as they matter; others altogether."""
 _FLAGS = (
     # Names of registers and of what is read from memories, and the flags of which one must be high
     # for their content to matter; ! is one that must be low, & joins such that must hold at once.
@@ -414,7 +416,7 @@ class _Step:
         b = {name: self._terms.word(others[name]) for name in names}
         distinct = {name: gold.term(Kind.DISTINCT, a[name], b[name]) for name in names}
         for name in names:
-            if name not in MEMORY_PORTS and ports[name] != others[name]:
+            if name not in _ACCESS and ports[name] != others[name]:
                 self.fatal.append(distinct[name])
         asked = gold.is_set(a["RD_EN"])
         other = [distinct["RD_EN"], gold.term(Kind.AND, asked, distinct["RD_ADDR"])]

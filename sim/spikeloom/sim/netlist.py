@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["MEMORY_PORTS", "Bit", "Netlist", "Register", "live_bits"]
+__all__ = ["Bit", "Netlist", "Register", "live_bits"]
 
 Bit = int | str
 """A net's number, or ``0``, ``1`` or ``x``."""
@@ -117,9 +117,6 @@ class Netlist:
             return {}
         columns = [parameters["INIT"][::-1][n::width][:size] for n in range(width)]
         return {n: each[0] for n, each in enumerate(columns) if set(each) in ({"0"}, {"1"})}
-
-
-MEMORY_PORTS = ("RD_DATA", "RD_ADDR", "RD_EN", "WR_ADDR", "WR_DATA", "WR_EN")
 
 
 def _causes(kind: str, ins: dict[str, list[Bit]], k: int, width: int) -> Iterator[Bit]:
