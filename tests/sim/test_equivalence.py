@@ -1,6 +1,7 @@
 """Proofs succeed for faults that cannot matter, and fail for those that do."""
 
 import re
+from dataclasses import replace
 from importlib.util import find_spec
 
 import numpy as np
@@ -150,3 +151,19 @@ def test_what_one_copy_reaches_is_alive_in_both():
 def test_registers_that_are_not_plain_are_refused():
     with pytest.raises(ValueError, match=r"registers must be plain, not \$adff"):
         Netlist(_module({"s": {**_dff([10], [10]), "type": "$adff"}}))
+
+
+def test_only_the_last_source_of_a_step_says_that_it_is_the_last_of_all(folder):
+    """What others say of it goes nowhere, from the list to the sums; what the last says does."""
+    text = (folder / "flat.il").read_text()
+    mutants = []
+    for wire in ("sources.flags", "sources.o__payload", "synapses.fetched", "synapses.weighed"):
+        name = re.escape(f"\\population_0.core.{wire}")
+        places = dict(re.findall(rf"connect {name}\.(\w+) {name} \[(\d+)\]", text))
+        for field in places.keys() & {"final", "restart", "void"}:
+            mutant = _mutant(folder, len(mutants), f"population_0.core.{wire}", int(places[field]))
+            mutants.append(replace(mutant, control=int(places["last"])))
+    assert len(mutants) == 8
+    for mode, equivalent in (("cnot0", True), ("cnot1", False)):
+        proofs = prove_equivalent([replace(each, mode=mode) for each in mutants], folder)
+        assert {each.equivalent for each in proofs.values()} == {equivalent}

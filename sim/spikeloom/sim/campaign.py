@@ -144,6 +144,8 @@ def campaign(top: NetworkTop, scenario: Scenario, seed: int = 1) -> list[Stage]:
     loaded = loading(top)
     rng = np.random.default_rng(seed)
     some, few = scenario.head(4), scenario.head(1)
+    cut = loaded + _cut(top, some, rng)
+    step = _length(top, few) // few.stimulus.shape[1]
 
     def asked(each: Scenario) -> Vectors:
         return loaded + initially(top) + vectors(top, each, wait=Wait.STEP, probe=True)
@@ -154,7 +156,7 @@ def campaign(top: NetworkTop, scenario: Scenario, seed: int = 1) -> list[Stage]:
     return [
         Stage("a sample", streamed(few), cycles=_cycles(top, few)),
         Stage("a sample, potentials read", asked(few)),
-        Stage("samples cut short", loaded + _cut(top, some, rng), replace(BOTH, seed=seed)),
+        Stage("samples cut short", cut, replace(BOTH, seed=seed)),
         *_illegal(top, few, loaded),
         Stage("corners, at full speed", streamed(corners), cycles=_cycles(top, corners)),
         Stage(
@@ -162,6 +164,14 @@ def campaign(top: NetworkTop, scenario: Scenario, seed: int = 1) -> list[Stage]:
             streamed(corners) + vectors(top, some, wait=Wait.NEVER, probe=False),
             replace(STALL, seed=seed),
             long=True,
+        ),
+        *(
+            Stage(
+                f"outputs refused for {words}",
+                cut + vectors(top, some, wait=Wait.NEVER, probe=False),
+                Manner(refuse=160, hold=hold, seed=seed),
+            )
+            for words, hold in (("part of a step", step // 4), ("about a step", step))
         ),
         *reset_stages(top, scenario, seed=seed, resets=_resets(top, few)),
         _reset_reading(top, few, seed),
@@ -368,10 +378,11 @@ def _illegal(top: NetworkTop, scenario: Scenario, loaded: Vectors) -> Iterator[S
     """For each input and each kind of illegal event a stage with one: nothing else may change."""
     plain = vectors(top, scenario, wait=Wait.NEVER, probe=False)
     full = {
-        name: np.full((1, 2, *entry.shape), entry.high, dtype=np.int64)
+        name: np.full((1, 4, *entry.shape), entry.high, dtype=np.int64)
         for name, entry in top.network.inputs.items()
     }
-    crowded = vectors(top, Scenario.of(top.network, full), wait=Wait.NEVER, probe=False)
+    # Whether crowds were counted rightly may show in nothing but potentials.
+    crowded = vectors(top, Scenario.of(top.network, full), wait=Wait.STEP, probe=True)
     for name, port in top.input_ports.items():
         layout, entry = top.input_layouts[name], top.network.inputs[name]
         for what, word in _illegal_words(layout, entry):
@@ -380,8 +391,12 @@ def _illegal(top: NetworkTop, scenario: Scenario, loaded: Vectors) -> Iterator[S
             changed = [*words[:1], (0, word), *words[1:]]
             yield _with_words(f"{what} at {port}", loaded, plain, port, changed)
         words = crowded.stimulus[port]
-        step = int(np.prod(entry.shape)) + 1
-        changed = [*words[:step], words[1], *words[step:]]
+        kinds = _kinds(top, port, [word for _, word in words])
+        changed = []
+        for kind, (after, word) in zip(kinds, words, strict=True):
+            if kind == EventKind.TICK.value:
+                changed.append((after, words[1][1]))
+            changed.append((after, word))
         yield _with_words(f"too many spikes at {port}", loaded, crowded, port, changed)
         if top.whole_steps:
             changed = [*words[:2], words[0], *words[2:]]
@@ -393,7 +408,8 @@ def _with_words(
 ) -> Stage:
     changed = Vectors(plain.stimulus | {port: words}, plain.outputs)
     # The flag falls by a reset, and rises again.
-    return Stage(name, loaded + changed, Manner(resets=2, within=200), error=True)
+    manner = Manner(gap=BOTH.gap, resets=2, within=200)
+    return Stage(name, loaded + changed, manner, error=True)
 
 
 def _illegal_words(layout: data.Layout, entry: FixedInput) -> Iterator[tuple[str, int]]:

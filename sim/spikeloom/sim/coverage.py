@@ -3,8 +3,8 @@
 import json
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from spikeloom.rtl_gen.network import NetworkTop
@@ -24,6 +24,8 @@ WHOLE = "whole.json"
 """File of the flat design."""
 GOALS = {"line": 95.0, "toggle": 90.0}
 """Per cent that must be covered."""
+NAMED = 8
+"""Bits of a wire that are listed by their names, at most."""
 
 
 @dataclass(frozen=True)
@@ -77,15 +79,30 @@ class Coverage:
     def lines(self) -> Iterator[str]:
         """What was not reached, and what was left out and why."""
         yield "Not reached:"
-        for each in self.missed:
-            yield f"  {each.kind} {each.what} in {each.scope}, line {each.line}"
+        yield from _listed(dict.fromkeys(self.missed, ""))
         yield "Left out:"
-        for each, reason in self.excluded.items():
-            yield f"  {each.kind} {each.what} in {each.scope}, line {each.line}: {reason}"
+        yield from _listed(self.excluded)
 
 
 def _kind(point: Point) -> str:
     return "toggle" if point.kind == "toggle" else "line"
+
+
+def _listed(reasons: Mapping[Point, str]) -> Iterator[str]:
+    """Points, with their reasons; both ways of a bit are in one line, and all bits of a wire."""
+    ways: dict[tuple[Point, str], list[str]] = defaultdict(list)
+    for point, reason in reasons.items():
+        bit, _, way = point.what.partition(":") if point.kind == "toggle" else (point.what, "", "")
+        ways[replace(point, what=bit), reason].append(way)
+    bits: dict[tuple[Point, str, str], list[str]] = defaultdict(list)
+    for (point, reason), both in ways.items():
+        wire = point.what.partition("[")[0] if point.kind == "toggle" else point.what
+        way = f" {both[0]}" if len(both) == 1 and both[0] else ""
+        bits[replace(point, what=wire), way, reason].append(point.what)
+    for (point, way, reason), names in bits.items():
+        what = " ".join(names) if len(names) <= NAMED else f"{point.what} ({len(names)} bits)"
+        because = f": {reason}" if reason else ""
+        yield f"  {point.kind} {what}{way} in {point.scope}, line {point.line}{because}"
 
 
 def read_points(text: str) -> dict[Point, int]:

@@ -58,6 +58,15 @@ _FLAGS = (
     # All must be there.
     (r"total_\d+", ("!begin", "o__valid")),
     (r"(.+)__payload\.(?:address|count)(?:\..*)?", (r"\1__valid & !\1__payload.kind",)),
+    # Of an active source; there is a last one of each step, and no other says more of it.
+    (
+        r"o__payload\.(?:final|restart)",
+        (
+            r"o__valid & o__payload.last & o__payload.final",
+            r"o__valid & o__payload.last & !o__payload.final",
+        ),
+    ),
+    (r"flags\.(?:final|restart)", (r"found_valid & flags.last",)),
     (r"(.+)__payload", (r"\1__valid",)),
     (r"waiting", ("occupied",)),
     (r"found(?:\..*)?|none|flags(?:\..*)?|read__data(?:\$\d+)?", ("found_valid",)),
@@ -68,7 +77,8 @@ _FLAGS = (
     (r"row", ("fetched.adds",)),
     (r"weights\.read__data", ("read.adds",)),
     (r"weights\.data", ("weighed.adds",)),
-    (r"(fetched|read|weighed|multiplied)\.(?:count|place|restart|void)", (r"\1.adds", r"\1.last")),
+    (r"(fetched|read|weighed|multiplied)\.(?:count|place)", (r"\1.adds",)),
+    (r"(fetched|read|weighed|multiplied)\.(?:restart|void)", (r"\1.last",)),
     (r"product_\d+", ("multiplied.adds",)),
     (r"read__data(?:\$\d+)?", ("read_valid", "probe_o__valid")),
     (r"answer_(?:initial|last)", ("probe_o__valid",)),
