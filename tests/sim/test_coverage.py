@@ -51,24 +51,25 @@ def test_bits_of_a_wire_are_in_one_line():
     def point(line, what):
         return Point("a.v", line, "toggle", "t.p", what)
 
-    both = [point(7, f"x[{k}]:{way}") for k in (0, 3) for way in ("0->1", "1->0")]
-    wide = [point(9, f"m[{k}][{n}]:0->1") for k in range(3) for n in range(3)]
+    both = [point(7, f"x[{k}]:{way}") for k in (10, 0, 1, 2) for way in ("0->1", "1->0")]
+    wide = [point(9, f"m[{k}][{n}]:0->1") for k in range(2) for n in range(3)]
     branch = Point("a.v", 12, "branch", "t", "if (9-11)")
     coverage = Coverage(
         covered=(),
-        missed=(*both, point(7, "x[4]:1->0"), point(8, "x[5]:0->1"), branch),
-        excluded=dict.fromkeys(wide, "a word of a memory") | {point(9, "m[3][0]"): "constant"},
+        missed=(*both, point(7, "x[4]:1->0"), point(8, "one:0->1"), point(8, "one:1->0"), branch),
+        excluded=dict.fromkeys(wide, "a word of a memory") | {point(9, "m[1][3]"): "constant"},
         bins=(),
     )
     assert list(coverage.lines()) == [
         "Not reached:",
-        "  toggle x[0] x[3] in t.p, line 7",
-        "  toggle x[4] 1->0 in t.p, line 7",
-        "  toggle x[5] 0->1 in t.p, line 8",
+        "  toggle x[0-2, 10] in t.p, line 7",
+        "  toggle x[4]:1->0 in t.p, line 7",
+        "  toggle one in t.p, line 8",
         "  branch if (9-11) in t, line 12",
         "Left out:",
-        "  toggle m (9 bits) 0->1 in t.p, line 9: a word of a memory",
-        "  toggle m[3][0] in t.p, line 9: constant",
+        "  toggle m[0][0-2]:0->1 in t.p, line 9: a word of a memory",
+        "  toggle m[1][0-2]:0->1 in t.p, line 9: a word of a memory",
+        "  toggle m[1][3] in t.p, line 9: constant",
     ]
 
 

@@ -80,6 +80,17 @@ def test_a_word_that_waits_for_nobody_may_be_any(folder):
     assert not all(each.equivalent for each in proofs)
 
 
+def test_a_memory_of_one_word_has_no_address(tmp_path):
+    """All neurons are in one row: what they hold matters, the number of the row does not."""
+    write_flat(NetworkTop(tiny_top().network, [3]), tmp_path)
+    faults = (("population_0.core.neurons.fire_0_0_v", 3), ("guard_i.error", 0))
+    mutants = [_mutant(tmp_path, k, wire, bit) for k, (wire, bit) in enumerate(faults)]
+    memories = re.findall(r"cell \$mem_v2 (\S+)\n", (tmp_path / "flat.il").read_text())
+    (cell,) = (each for each in memories if each.endswith("neurons.state"))
+    mutants.append(Mutant(2, "inv", cell, "WR_EN", 0, None, "", ()))
+    assert not any(proof.equivalent for proof in prove_equivalent(mutants, tmp_path).values())
+
+
 def test_memories_of_other_ports_are_refused():
     ports = {"RD_PORTS": "10", "WR_PORTS": "1", "RD_CLK_ENABLE": "11"}
     memory = {"type": "$mem_v2", "parameters": ports, "connections": {"RD_DATA": [4, 5]}}

@@ -145,7 +145,7 @@ def campaign(top: NetworkTop, scenario: Scenario, seed: int = 1) -> list[Stage]:
     rng = np.random.default_rng(seed)
     some, few = scenario.head(4), scenario.head(1)
     cut = loaded + _cut(top, some, rng)
-    step = _length(top, few) // few.stimulus.shape[1]
+    step = -(-_length(top, few) // few.stimulus.shape[1])
 
     def asked(each: Scenario) -> Vectors:
         return loaded + initially(top) + vectors(top, each, wait=Wait.STEP, probe=True)
@@ -157,7 +157,7 @@ def campaign(top: NetworkTop, scenario: Scenario, seed: int = 1) -> list[Stage]:
         Stage("a sample", streamed(few), cycles=_cycles(top, few)),
         Stage("a sample, potentials read", asked(few)),
         Stage("samples cut short", cut, replace(BOTH, seed=seed)),
-        *_illegal(top, few, loaded),
+        *_illegal(top, few, loaded, seed),
         Stage("corners, at full speed", streamed(corners), cycles=_cycles(top, corners)),
         Stage(
             "outputs refused for long",
@@ -171,7 +171,7 @@ def campaign(top: NetworkTop, scenario: Scenario, seed: int = 1) -> list[Stage]:
                 cut + vectors(top, some, wait=Wait.NEVER, probe=False),
                 Manner(refuse=160, hold=hold, seed=seed),
             )
-            for words, hold in (("part of a step", step // 4), ("about a step", step))
+            for words, hold in (("part of a step", -(-step // 4)), ("about a step", step))
         ),
         *reset_stages(top, scenario, seed=seed, resets=_resets(top, few)),
         _reset_reading(top, few, seed),
@@ -265,7 +265,7 @@ def reset_stages(
     begun = loading(top) + initially(top)
     read = begun + _without_restart(top, few, Wait.STEP)
     streamed = begun + _without_restart(top, few, Wait.NEVER)
-    length = _length(top, few)
+    length = loading(top).count + _length(top, few)
     # Most of the time goes into the reading of potentials.
     slow = Manner(seed=seed, resets=resets, within=length + 4 * read.count)
     fast = replace(slow, within=length)
@@ -303,15 +303,18 @@ def _cycles(top: NetworkTop, scenario: Scenario) -> dict[str, tuple[int, ...]]:
 
 
 def _length(top: NetworkTop, scenario: Scenario) -> int:
-    """About how many cycles a scenario takes, weights loaded before it."""
-    cycles = _cycles(top, scenario)
-    words = loading(top).count + vectors(top, scenario, wait=Wait.NEVER, probe=False).count
-    return max([words, *(each[-1] for each in cycles.values())])
+    """About how many cycles a scenario takes, without the weights that are loaded before it."""
+    played = vectors(top, scenario, wait=Wait.NEVER, probe=False)
+    words = [len(each) for each in played.stimulus.values()]
+    words += [len(each) for each in played.outputs.values()]
+    first = loading(top).count
+    return max(*words, *(each[-1] - first for each in _cycles(top, scenario).values()))
 
 
 def _resets(top: NetworkTop, scenario: Scenario) -> int:
     """How often a network is reset: the more, the sooner it is through with a scenario."""
-    return max(24, min(96, 24_000 // _length(top, scenario)))
+    length = loading(top).count + _length(top, scenario)
+    return max(24, min(96, 24_000 // length))
 
 
 def _kinds(top: NetworkTop, port: str, words: Iterable[int]) -> list[int]:
@@ -374,11 +377,11 @@ def _shuffled(kinds: Sequence[int], words: Sequence[int], rng: np.random.Generat
     return result
 
 
-def _illegal(top: NetworkTop, scenario: Scenario, loaded: Vectors) -> Iterator[Stage]:
+def _illegal(top: NetworkTop, scenario: Scenario, loaded: Vectors, seed: int) -> Iterator[Stage]:
     """For each input and each kind of illegal event a stage with one: nothing else may change."""
     plain = vectors(top, scenario, wait=Wait.NEVER, probe=False)
     full = {
-        name: np.full((1, 4, *entry.shape), entry.high, dtype=np.int64)
+        name: np.full((1, 4, *entry.shape), entry.high or entry.low, dtype=np.int64)
         for name, entry in top.network.inputs.items()
     }
     # Whether crowds were counted rightly may show in nothing but potentials.
@@ -389,7 +392,7 @@ def _illegal(top: NetworkTop, scenario: Scenario, loaded: Vectors) -> Iterator[S
             words = plain.stimulus[port]
             # Behind the restart, so that it is in the middle of a step.
             changed = [*words[:1], (0, word), *words[1:]]
-            yield _with_words(f"{what} at {port}", loaded, plain, port, changed)
+            yield _with_words(f"{what} at {port}", loaded, plain, port, changed, seed)
         words = crowded.stimulus[port]
         kinds = _kinds(top, port, [word for _, word in words])
         changed = []
@@ -397,18 +400,24 @@ def _illegal(top: NetworkTop, scenario: Scenario, loaded: Vectors) -> Iterator[S
             if kind == EventKind.TICK.value:
                 changed.append((after, words[1][1]))
             changed.append((after, word))
-        yield _with_words(f"too many spikes at {port}", loaded, crowded, port, changed)
+        yield _with_words(f"too many spikes at {port}", loaded, crowded, port, changed, seed)
         if top.whole_steps:
             changed = [*words[:2], words[0], *words[2:]]
-            yield _with_words(f"a late restart at {port}", loaded, crowded, port, changed)
+            yield _with_words(f"a late restart at {port}", loaded, crowded, port, changed, seed)
 
 
 def _with_words(
-    name: str, loaded: Vectors, plain: Vectors, port: str, words: list[tuple[int, int]]
+    name: str,
+    loaded: Vectors,
+    plain: Vectors,
+    port: str,
+    words: list[tuple[int, int]],
+    seed: int,
 ) -> Stage:
     changed = Vectors(plain.stimulus | {port: words}, plain.outputs)
     # The flag falls by a reset, and rises again.
-    manner = Manner(gap=BOTH.gap, resets=2, within=200)
+    within = 2 * (loaded.count + len(words))
+    manner = Manner(gap=BOTH.gap, seed=seed, resets=2, within=within)
     return Stage(name, loaded + changed, manner, error=True)
 
 

@@ -3,7 +3,7 @@
 import json
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,8 +24,6 @@ WHOLE = "whole.json"
 """File of the flat design."""
 GOALS = {"line": 95.0, "toggle": 90.0}
 """Per cent that must be covered."""
-NAMED = 8
-"""Bits of a wire that are listed by their names, at most."""
 
 
 @dataclass(frozen=True)
@@ -90,19 +88,29 @@ def _kind(point: Point) -> str:
 
 def _listed(reasons: Mapping[Point, str]) -> Iterator[str]:
     """Points, with their reasons; both ways of a bit are in one line, and all bits of a wire."""
-    ways: dict[tuple[Point, str], list[str]] = defaultdict(list)
+    wires: dict[tuple[Point, str], dict[int, list[str]]] = defaultdict(lambda: defaultdict(list))
     for point, reason in reasons.items():
-        bit, _, way = point.what.partition(":") if point.kind == "toggle" else (point.what, "", "")
-        ways[replace(point, what=bit), reason].append(way)
-    bits: dict[tuple[Point, str, str], list[str]] = defaultdict(list)
-    for (point, reason), both in ways.items():
-        wire = point.what.partition("[")[0] if point.kind == "toggle" else point.what
-        way = f" {both[0]}" if len(both) == 1 and both[0] else ""
-        bits[replace(point, what=wire), way, reason].append(point.what)
-    for (point, way, reason), names in bits.items():
-        what = " ".join(names) if len(names) <= NAMED else f"{point.what} ({len(names)} bits)"
-        because = f": {reason}" if reason else ""
-        yield f"  {point.kind} {what}{way} in {point.scope}, line {point.line}{because}"
+        name, bit, way = _bit(point.what) if point.kind == "toggle" else (point.what, -1, "")
+        wires[replace(point, what=name), reason][bit].append(way)
+    for (point, reason), bits in wires.items():
+        alike: dict[str, list[int]] = defaultdict(list)
+        for bit, ways in bits.items():
+            alike[ways[0] if len(ways) == 1 else ""].append(bit)
+        for way, several in alike.items():
+            what = f"{point.what}{_ranges(several)}{way}"
+            because = f": {reason}" if reason else ""
+            yield f"  {point.kind} {what} in {point.scope}, line {point.line}{because}"
+
+
+def _ranges(bits: Iterable[int]) -> str:
+    """Numbers of bits, those in a row from the first to the last; -1 is the only bit of a wire."""
+    ranges: list[list[int]] = []
+    for bit in sorted(bits):
+        if ranges and bit == ranges[-1][-1] + 1:
+            ranges[-1][1:] = [bit]
+        else:
+            ranges.append([bit])
+    return "" if ranges == [[-1]] else f"[{', '.join('-'.join(map(str, r)) for r in ranges)}]"
 
 
 def read_points(text: str) -> dict[Point, int]:
@@ -351,15 +359,15 @@ def _reason(
         if choice and (scope + choice[1], 0) in constants:
             return "what it depends on is constant"
         return ""
-    name, k = _bit(point.what)
+    name, k, _ = _bit(point.what)
     if name.partition("[")[0] in memories:
         return "a word of a memory; what goes in and out is counted at its ports"
-    return "constant" if (scope + name, k) in constants else ""
+    return "constant" if (scope + name, max(k, 0)) in constants else ""
 
 
-def _bit(what: str) -> tuple[str, int]:
-    """Name and number of a bit that goes up or down."""
-    found = re.match(r"(.*?)(?:\[(\d+)\])?(?::[01]->[01])?$", what)
+def _bit(what: str) -> tuple[str, int, str]:
+    """Name and number of a bit that goes up or down, -1 if it has none, and which way it goes."""
+    found = re.match(r"(.*?)(?:\[(\d+)\])?(:[01]->[01])?$", what)
     if found is None:
         raise ValueError(f"point must be of a bit, not {what!r}")
-    return found[1], int(found[2] or 0)
+    return found[1], int(found[2] or -1), found[3] or ""

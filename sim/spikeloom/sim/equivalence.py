@@ -421,7 +421,7 @@ class _Step:
         """What enters a memory, and what is read of it."""
         gold = self._gold
         ports, others = gold.netlist.memories[cell], self._gate.memories[cell]
-        names = [name for name, bits in ports.items() if bits and name not in _UNCOMPARED]
+        names = [name for name in ports if name not in _UNCOMPARED]
         a = {name: gold.terms.word(ports[name]) for name in names}
         b = {name: self._terms.word(others[name]) for name in names}
         distinct = {name: gold.term(Kind.DISTINCT, a[name], b[name]) for name in names}
@@ -444,7 +444,7 @@ class _Step:
                 self.differs[key] = differs
             else:
                 self.fatal.append(differs)
-            if "WR_EN" in a:
+            if ports["WR_EN"]:
                 enabled = gold.is_set(gold.bit(a["WR_EN"], n))
                 written = [distinct["WR_ADDR"], self._differ(a["WR_DATA"], b["WR_DATA"], n)]
                 self.fatal.append(self._differ(a["WR_EN"], b["WR_EN"], n))
