@@ -1,5 +1,6 @@
 """The table of what shows trust is that of the data."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 CHECKOUT = Path(__file__).parents[2]
 DOCS = CHECKOUT / "docs" / "trust.md"
 RESULTS = CHECKOUT / "benchmarks" / "results" / "signoff.json"
+SURVIVORS = RESULTS.with_suffix("") / "survivors.txt"
 
 
 @pytest.fixture
@@ -44,3 +46,10 @@ def test_what_must_not_fail_has_not(made) -> None:
     planted = {"planted_bugs", "proofs.planted_bugs"} & figures.keys()
     assert planted
     assert all(figures[f"{name}_caught"][1] == figures[name][1] for name in planted)
+
+
+def test_the_docs_explain_each_fault_that_nothing_noticed() -> None:
+    explained = re.findall(r"^\| ([\d, ]+) \|", DOCS.read_text(), re.M)
+    missed = re.findall(r"^(\d+)\. .*\n.*\n    NOT KILLED", SURVIVORS.read_text(), re.M)
+    assert missed
+    assert sorted(int(k) for each in explained for k in each.split(", ")) == list(map(int, missed))
