@@ -145,7 +145,7 @@ def campaign(top: NetworkTop, scenario: Scenario, seed: int = 1) -> list[Stage]:
     rng = np.random.default_rng(seed)
     some, few = scenario.head(4), scenario.head(1)
     cut = loaded + _cut(top, some, rng)
-    step = -(-_length(top, few) // few.stimulus.shape[1])
+    step = -(-(_length(top, few) - loaded.count) // few.stimulus.shape[1])
 
     def asked(each: Scenario) -> Vectors:
         return loaded + initially(top) + vectors(top, each, wait=Wait.STEP, probe=True)
@@ -265,7 +265,7 @@ def reset_stages(
     begun = loading(top) + initially(top)
     read = begun + _without_restart(top, few, Wait.STEP)
     streamed = begun + _without_restart(top, few, Wait.NEVER)
-    length = loading(top).count + _length(top, few)
+    length = _length(top, few)
     # Most of the time goes into the reading of potentials.
     slow = Manner(seed=seed, resets=resets, within=length + 4 * read.count)
     fast = replace(slow, within=length)
@@ -303,18 +303,17 @@ def _cycles(top: NetworkTop, scenario: Scenario) -> dict[str, tuple[int, ...]]:
 
 
 def _length(top: NetworkTop, scenario: Scenario) -> int:
-    """About how many cycles a scenario takes, without the weights that are loaded before it."""
+    """About how many cycles a scenario takes, weights loaded before it."""
     played = vectors(top, scenario, wait=Wait.NEVER, probe=False)
-    words = [len(each) for each in played.stimulus.values()]
-    words += [len(each) for each in played.outputs.values()]
     first = loading(top).count
-    return max(*words, *(each[-1] - first for each in _cycles(top, scenario).values()))
+    words = [first + len(each) for each in played.stimulus.values()]
+    words += [first + len(each) for each in played.outputs.values()]
+    return max(*words, *(each[-1] for each in _cycles(top, scenario).values()))
 
 
 def _resets(top: NetworkTop, scenario: Scenario) -> int:
     """How often a network is reset: the more, the sooner it is through with a scenario."""
-    length = loading(top).count + _length(top, scenario)
-    return max(24, min(96, 24_000 // length))
+    return max(24, min(96, 24_000 // _length(top, scenario)))
 
 
 def _kinds(top: NetworkTop, port: str, words: Iterable[int]) -> list[int]:
